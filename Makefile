@@ -1,0 +1,76 @@
+# Everything that a developer or CI runs. `make help` lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.llmroute-setup
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/llmroute
+# Workers for the tests; half of them wait for a proxy at any time.
+WORKERS ?= 4
+
+.PHONY: help
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(STAMP) ## Make .venv with everything that tests and demo need, from PyPI alone
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "llmroute needs Python 3.11 or newer; set PYTHON=" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,dev]'
+	@touch $@
+
+.PHONY: demo
+demo: $(STAMP) ## Show a refused request: a policy, an Envoy, a fake model, a 429
+	@$(BIN)/llmroute demo
+
+.PHONY: test
+test: $(STAMP) ## Run all fast tests (under 3 minutes on 2 cores)
+	@$(BIN)/python -m pytest $(if $(CI),--enforce) -n $(WORKERS) --dist worksteal $(ARGS)
+
+.PHONY: check
+check: format-check lint types imports generated test ## Everything that must hold before a commit
+
+.PHONY: format
+format: $(STAMP) lua-tools ## Format Python and Lua
+	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
+	@$(CACHE)/stylua/node_modules/.bin/stylua filters/lua/src
+
+.PHONY: format-check
+format-check: $(STAMP) lua-tools ## Say what is not formatted
+	@$(BIN)/ruff format -q --check .
+	@$(CACHE)/stylua/node_modules/.bin/stylua --check filters/lua/src
+
+.PHONY: lint
+lint: $(STAMP) lua-tools ## Lint Python and Lua
+	@$(BIN)/ruff check -q .
+	@luacheck -q filters/lua/src
+
+.PHONY: types
+types: $(STAMP) ## Check types, strictly
+	@$(BIN)/mypy
+
+.PHONY: imports
+imports: $(STAMP) ## Check that imports point one way
+	@$(BIN)/lint-imports --no-cache | tail -4
+
+.PHONY: generated
+generated: $(STAMP) ## Check that generated files are up to date
+	@$(BIN)/python tools/bundle_filter.py --check
+	@$(BIN)/python tools/examples.py --check
+
+.PHONY: regenerate
+regenerate: $(STAMP) ## Write the generated files: the bundled filter and the examples' output
+	@$(BIN)/python tools/bundle_filter.py
+	@$(BIN)/python tools/examples.py
+
+.PHONY: lua-tools
+lua-tools:
+	@tools/lua_tools.sh $(CACHE)
+
+.PHONY: clean
+clean: ## Remove what setup and tests made
+	@rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The LLMRoute API, one package per version."""

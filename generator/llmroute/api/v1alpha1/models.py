@@ -1,0 +1,132 @@
+"""The LLMRoute as typed, frozen values. Unknown fields are refused, nothing is coerced.
+
+Field names are the API's in snake case; the YAML has them in camel case. A None means that the
+policy leaves the field out: what then holds is ``lower``'s to say, not this module's.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+MAX_QUANTITY = 2**32 - 1
+"""The proxies' service counts in 32 bits."""
+
+_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+
+Name = Annotated[str, Field(min_length=1, max_length=253, pattern=_SUBDOMAIN)]
+Namespace = Annotated[str, Field(min_length=1, max_length=63, pattern=_LABEL)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, strict=True, validate_by_alias=True
+    )
+
+
+class ObjectMeta(_Model):
+    """Kubernetes' own; only the two names mean anything here."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="allow", frozen=True, strict=True)
+
+    name: Name
+    namespace: Namespace | None = None
+
+
+class TargetRef(_Model):
+    """A Gateway in the route's namespace."""
+
+    name: Name
+    kind: Literal["Gateway"] | None = None
+    group: Literal["gateway.networking.k8s.io"] | None = None
+
+
+class BackendRef(_Model):
+    """A Backend or Service in the route's namespace. A Service needs its port."""
+
+    name: Name
+    kind: Literal["Backend", "Service"] | None = None
+    group: Literal["gateway.envoyproxy.io", ""] | None = None
+    port: Port | None = None
+
+
+class HeaderMatch(_Model):
+    """One condition; which types take a value is checked on the plan."""
+
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    type: Literal["Exact", "RegularExpression", "Distinct"]
+    value: Annotated[str, Field(max_length=1024)] | None = None
+
+
+class LimitSpec(_Model):
+    """A quantity per window."""
+
+    type: Literal["Request", "Token"] | None = None
+    quantity: Annotated[int, Field(ge=0, le=MAX_QUANTITY)]
+    unit: Literal["Second", "Minute", "Hour", "Day"] | None = None
+
+
+class Rule(_Model):
+    """Limits for the requests that all ``headers`` match; without headers, for every request."""
+
+    headers: tuple[HeaderMatch, ...] = ()
+    limits: Annotated[tuple[LimitSpec, ...], Field(min_length=1)]
+
+
+class RateLimit(_Model):
+    """The rules of one backend."""
+
+    rules: tuple[Rule, ...] = ()
+
+
+class TrafficPolicy(_Model):
+    """What holds for one backend's traffic."""
+
+    rate_limit: RateLimit | None = None
+
+
+class BackendSpec(_Model):
+    """A backend and its policy."""
+
+    backend_ref: BackendRef
+    traffic_policy: TrafficPolicy | None = None
+
+
+class LLMRouteSpec(_Model):
+    """Gateways and backends."""
+
+    target_refs: Annotated[tuple[TargetRef, ...], Field(min_length=1, max_length=16)]
+    backends: Annotated[tuple[BackendSpec, ...], Field(min_length=1, max_length=32)]
+
+
+class LLMRoute(_Model):
+    """The whole object. ``status`` is the cluster's and is not read."""
+
+    api_version: Literal["aigateway.envoyproxy.io/v1alpha1"]
+    kind: Literal["LLMRoute"]
+    metadata: ObjectMeta
+    spec: LLMRouteSpec
+    status: Any = None
+
+
+NOT_YET: frozenset[tuple[str, ...]] = frozenset(
+    {
+        ("spec", "trafficPolicy"),
+        ("spec", "identity"),
+        ("spec", "usage"),
+        ("spec", "admission"),
+        ("spec", "backends", "models"),
+        ("spec", "backends", "trafficPolicy", "rateLimit", "rules", "metadata"),
+        ("spec", "backends", "trafficPolicy", "rateLimit", "rules", "limits", "token"),
+        ("spec", "backends", "trafficPolicy", "rateLimit", "rules", "limits", "weights"),
+        ("spec", "backends", "trafficPolicy", "rateLimit", "rules", "limits", "shadow"),
+    }
+)
+"""Fields of the API that this version refuses, as paths without indexes."""
+
+UNITS_NOT_YET = frozenset({"Week", "Month", "Year"})
+"""Windows of the API that this version refuses."""

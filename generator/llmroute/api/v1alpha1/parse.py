@@ -1,0 +1,169 @@
+"""From a document to an LLMRoute, or to every mistake in it with its place.
+
+pydantic finds the mistakes; this module says them in the words of the policy.
+"""
+
+from __future__ import annotations
+
+import difflib
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from llmroute import codes
+from llmroute.api.v1alpha1.models import NOT_YET, UNITS_NOT_YET, LLMRoute
+from llmroute.diagnostic import Diagnostic, FieldPath, field_name
+from llmroute.source import Document
+
+_UNIT: Final = "unit"
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """An LLMRoute with the document that it came from, for positions."""
+
+    route: LLMRoute
+    document: Document
+
+
+def parse(document: Document) -> Parsed | tuple[Diagnostic, ...]:
+    """The LLMRoute of ``document``, or all that is wrong with it (one finding at least)."""
+    try:
+        return Parsed(LLMRoute.model_validate(_listed(document.value)), document)
+    except ValidationError as error:
+        errors = error.errors()
+        broken = [details["loc"] for details in errors]
+        # A list whose entries are wrong is "too short" to pydantic; its entries' findings say enough.
+        found = {
+            _diagnostic(details, document): None
+            for details in errors
+            if details["type"] != "too_short" or not any(_is_inside(p, details["loc"]) for p in broken)
+        }
+        return tuple(sorted(found, key=lambda d: (d.origin.line, d.origin.column)))
+
+
+def _is_inside(path: FieldPath, parent: FieldPath) -> bool:
+    return len(path) > len(parent) and path[: len(parent)] == parent
+
+
+def _listed(value: Any) -> Any:
+    """Sequences as tuples: strict pydantic takes no list for a frozen model's tuple."""
+    if isinstance(value, list):
+        return tuple(_listed(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _listed(item) for key, item in value.items()}
+    return value
+
+
+def _diagnostic(details: ErrorDetails, document: Document) -> Diagnostic:
+    path: FieldPath = details["loc"]
+    name = field_name(path)
+    match details["type"]:
+        case "extra_forbidden":
+            return _unknown(path, document)
+        case "missing":
+            message = f"{name} is missing"
+            return Diagnostic(codes.MISSING_FIELD, document.origin(path), message)
+        case "literal_error" if path[-1] == _UNIT and details["input"] in UNITS_NOT_YET:
+            message = f"{name}: {details['input']} is not supported by this version of llmroute"
+            hint = "use Second, Minute, Hour or Day"
+            return Diagnostic(codes.NOT_YET, document.origin(path), message, hint)
+    message, hint = _wrong(details)
+    code = codes.NO_NAME if details["type"] == "string_pattern_mismatch" else codes.WRONG_VALUE
+    return Diagnostic(code, document.origin(path), f"{name} {message}", hint)
+
+
+def _unknown(path: FieldPath, document: Document) -> Diagnostic:
+    origin = document.origin(path, of_key=True)
+    name = field_name(path)
+    if tuple(p for p in path if isinstance(p, str)) in NOT_YET:
+        message = f"{name} is not supported by this version of llmroute"
+        return Diagnostic(codes.NOT_YET, origin, message, "remove it; it would otherwise be ignored")
+    known = _fields_at(path[:-1])
+    near = difflib.get_close_matches(str(path[-1]), known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+    return Diagnostic(codes.UNKNOWN_FIELD, origin, f"{name} is not a field of an LLMRoute", hint)
+
+
+def _fields_at(path: FieldPath) -> list[str]:
+    """The field names, as YAML has them, of the model at ``path``."""
+    model: type[BaseModel] = LLMRoute
+    for part in path:
+        if isinstance(part, str):
+            field = next(f for f in model.model_fields.values() if f.alias == part)
+            model = next(_models_in(field.annotation))
+    return [f.alias or "" for f in model.model_fields.values()]
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from _models_in(argument)
+
+
+def _wrong(details: ErrorDetails) -> tuple[str, str]:
+    """A message that follows the field's name, and a hint or an empty string."""
+    kind, context, value = details["type"], details.get("ctx", {}), details["input"]
+    if kind == "literal_error":
+        return _not_among(context["expected"], value)
+    wanted = {
+        "string_type": "must be a string",
+        "int_type": "must be an integer",
+        "tuple_type": "must be a list",
+        "model_type": "must be a mapping",
+        "model_attributes_type": "must be a mapping",
+        "dict_type": "must be a mapping",
+    }.get(kind)
+    if wanted:
+        return f"{wanted}, not {_said(value)}", _quoting(kind, value)
+    say = _SAYINGS.get(kind)
+    return (say(context, value) if say else details["msg"]), _HINTS.get(kind, "")
+
+
+_SAYINGS: Final[Mapping[str, Callable[[dict[str, Any], Any], str]]] = {
+    "too_short": lambda c, _: f"needs at least {c['min_length']} {'entry' if c['min_length'] == 1 else 'entries'}",
+    "too_long": lambda c, _: f"takes at most {c['max_length']} entries, not {c['actual_length']}",
+    "string_too_short": lambda *_: "must not be empty",
+    "string_too_long": lambda c, _: f"must not be longer than {c['max_length']} characters",
+    "greater_than_equal": lambda c, value: f"must be at least {c['ge']}, not {value}",
+    "less_than_equal": lambda c, value: f"must be at most {c['le']}, not {value}",
+    "string_pattern_mismatch": lambda _, value: f"must be a Kubernetes name, not {value!r}",
+}
+_HINTS: Final = {"string_pattern_mismatch": "lower-case letters, digits, '-' and '.'; first and last a letter or digit"}
+
+
+def _not_among(expected: str, value: Any) -> tuple[str, str]:
+    choices = [c.strip().strip("'") for c in expected.replace(" or ", ", ").split(",") if c.strip()]
+    shown = " or ".join(filter(None, [", ".join(c or '""' for c in choices[:-1]), choices[-1] or '""']))
+    near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.5) or [
+        c for c in choices if c.lower() == str(value).lower()
+    ]
+    return f"must be {shown}, not {_said(value)}", f"did you mean {near[0]}?" if near else ""
+
+
+def _said(value: Any) -> str:
+    match value:
+        case None:
+            return "empty"
+        case str():
+            return f"the string {value!r}"
+        case bool():
+            return f"the boolean {str(value).lower()}"
+        case tuple():
+            return "a list"
+        case Mapping():
+            return "a mapping"
+    return f"the number {value}"
+
+
+def _quoting(kind: str, value: Any) -> str:
+    if kind == "string_type" and isinstance(value, bool | int | float):
+        return "put it in quotes"
+    if kind == "int_type" and isinstance(value, str) and value.isdigit():
+        return "remove the quotes"
+    return ""

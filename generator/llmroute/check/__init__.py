@@ -1,0 +1,25 @@
+"""Judges a plan for a target: every finding at once. One module per subject, listed in ``check``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llmroute.check import backends, headers, limits, routes
+from llmroute.diagnostic import Diagnostic
+from llmroute.plan import Plan
+from llmroute.source import Document
+from llmroute.targets import Capabilities
+
+
+def check(plan: Plan, target: Capabilities, documents: Sequence[Document]) -> tuple[Diagnostic, ...]:
+    """All findings about ``plan`` on ``target``, in the order of the input.
+
+    ``documents`` are the whole input: what passes through must not collide with what is made.
+    """
+    found = [
+        *routes.check(plan, documents, target),
+        *backends.check(plan, target),
+        *headers.check(plan, target),
+        *limits.check(plan, target),
+    ]
+    return tuple(sorted(found, key=lambda d: (d.origin.file, d.origin.line, d.origin.column, d.code.id)))

@@ -1,0 +1,68 @@
+"""Names of routes, and what happens when several meet on one gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+from llmroute import codes
+from llmroute.diagnostic import Diagnostic, Severity
+from llmroute.plan import Plan, Route
+from llmroute.source import Document
+from llmroute.targets import Capabilities
+
+EMITTED_KINDS = frozenset({"HTTPRoute", "EnvoyExtensionPolicy", "BackendTrafficPolicy"})
+
+
+def check(plan: Plan, documents: Sequence[Document], target: Capabilities) -> Iterator[Diagnostic]:
+    """Duplicate names, collisions with passed-through resources, ambiguous routing."""
+    yield from _duplicates(plan)
+    if not target.one_listener:
+        yield from _taken(plan, documents)
+    for one, two in combinations(plan.routes, 2):
+        if target.one_listener or _shared_gateway(one, two):
+            yield from _ambiguous(one, two)
+
+
+def _duplicates(plan: Plan) -> Iterator[Diagnostic]:
+    first: dict[tuple[str, str], Route] = {}
+    for route in plan.routes:
+        key = (route.namespace or "default", route.name)
+        other = first.setdefault(key, route)
+        if other is not route:
+            message = f"an LLMRoute {'/'.join(key)} stands at {other.origin} already"
+            yield Diagnostic(codes.DUPLICATE_ROUTE, route.origin, message, "rename one, or merge their backends")
+
+
+def _taken(plan: Plan, documents: Sequence[Document]) -> Iterator[Diagnostic]:
+    taken = {(d.kind[1], d.name[0] or "default", d.name[1]): d for d in documents if d.kind[1] in EMITTED_KINDS}
+    for route in plan.routes:
+        for kind in sorted(EMITTED_KINDS):
+            document = taken.get((kind, route.namespace or "default", route.name))
+            if document:
+                message = f"{kind} {route.name} would be generated for the LLMRoute of that name ({route.origin})"
+                hint = "rename it, or the LLMRoute"
+                yield Diagnostic(codes.NAME_TAKEN, document.origin(("metadata", "name")), message, hint)
+
+
+def _shared_gateway(one: Route, two: Route) -> bool:
+    same_namespace = (one.namespace or "default") == (two.namespace or "default")
+    return same_namespace and bool({g.name for g in one.gateways} & {g.name for g in two.gateways})
+
+
+def _ambiguous(one: Route, two: Route) -> Iterator[Diagnostic]:
+    names = {b.name for b in one.backends}
+    for backend in two.backends:
+        if backend.name in names:
+            message = (
+                f"requests that name backend {backend.name} go to LLMRoute {one.name} ({one.origin}); "
+                f"the limits here would never count"
+            )
+            yield Diagnostic(codes.AMBIGUOUS_BACKEND, backend.origin, message, "keep a backend in one LLMRoute")
+    if one.takes_unnamed and two.takes_unnamed:
+        message = (
+            f"requests that name no backend go to either this LLMRoute or {one.name} ({one.origin}): "
+            f"each has one backend and takes them"
+        )
+        hint = "let clients send x-ai-gateway-llm-backend, or put both backends into one LLMRoute"
+        yield Diagnostic(codes.AMBIGUOUS_DEFAULT, two.origin, message, hint, Severity.WARNING)

@@ -1,0 +1,24 @@
+"""Emitters: pure functions of the plan. One module per kind of artifact; ``emit`` chooses by target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llmroute.emit.artifact import Artifact
+from llmroute.emit.envoy_static import EnvoyOptions, envoy_static
+from llmroute.emit.gateway_stream import gateway_stream
+from llmroute.emit.ratelimit_config import ratelimit_config
+from llmroute.plan import Plan
+from llmroute.source import Document
+from llmroute.targets import ENVOY_GATEWAY
+
+__all__ = ["Artifact", "EnvoyOptions", "emit"]
+
+
+def emit(
+    plan: Plan, documents: Sequence[Document], target: str, options: EnvoyOptions | None = None
+) -> tuple[Artifact, ...]:
+    """Every file of ``target`` for a plan without errors. The same input gives the same bytes."""
+    if target == ENVOY_GATEWAY:
+        return (gateway_stream(plan, documents),)
+    return (envoy_static(plan, options or EnvoyOptions()), *ratelimit_config(plan))

@@ -1,0 +1,62 @@
+"""HTTP filters of a plain Envoy, in Envoy Gateway's order, and what they are told of each route."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from llmroute.emit.envoy_rate_limits import rate_limits
+from llmroute.emit.filter_context import filter_context
+from llmroute.plan import Backend, Route
+from llmroute.render.lua import filter_source
+from llmroute.render.yaml import Block, Comment
+
+_TYPES: Final = "type.googleapis.com/envoy.extensions.filters.http"
+_BUFFER: Final = "envoy.filters.http.buffer"
+_LUA: Final = "envoy.filters.http.lua"
+_RATELIMIT: Final = "envoy.filters.http.ratelimit"
+_ROUTER: Final = "envoy.filters.http.router"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpFilters:
+    """``body_limit``: bytes of a request body that the Lua filter may read. ``ratelimit_cluster``: a gRPC cluster."""
+
+    body_limit: int
+    ratelimit_cluster: str
+
+    def build(self) -> list[dict[str, Any]]:
+        """``http_filters``, in order."""
+        ratelimit = {
+            "domain": Comment("Each route has a domain of its own.", "llmroute"),
+            "failure_mode_deny": Comment("Nothing passes unmetered when the service is away.", True),  # noqa: FBT003
+            "timeout": "1s",
+            "enable_x_ratelimit_headers": "DRAFT_VERSION_03",
+            "rate_limit_service": {
+                "transport_api_version": "V3",
+                "grpc_service": {"envoy_grpc": {"cluster_name": self.ratelimit_cluster}},
+            },
+        }
+        return [
+            _filter(_BUFFER, "buffer.v3.Buffer", {"max_request_bytes": self.body_limit}),
+            _filter(_LUA, "lua.v3.Lua", {"default_source_code": {"inline_string": Block(filter_source())}}),
+            _filter(_RATELIMIT, "ratelimit.v3.RateLimit", ratelimit),
+            _filter(_ROUTER, "router.v3.Router", {}),
+        ]
+
+
+def route_config(route: Route, backend: Backend, domain: str) -> dict[str, Any]:
+    """``typed_per_filter_config`` of requests to ``backend``."""
+    return {
+        _LUA: _typed("lua.v3.LuaPerRoute", {"filter_context": filter_context(route)}),
+        # Here, not in the route's own rate_limits: those drop hits_addend without a word.
+        _RATELIMIT: _typed("ratelimit.v3.RateLimitPerRoute", {"domain": domain, "rate_limits": rate_limits(backend)}),
+    }
+
+
+def _filter(name: str, message: str, config: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "typed_config": _typed(message, config)}
+
+
+def _typed(message: str, config: dict[str, Any]) -> dict[str, Any]:
+    return {"@type": f"{_TYPES}.{message}", **config}

@@ -1,0 +1,57 @@
+"""Rate limit actions of one backend on a plain Envoy, and the descriptors that they make.
+
+Each limit has a chain of its own: first ``limit: <id>``, then one entry per selector. The same
+chain stands in the service's configuration, so both come from ``chain``. A token limit acts
+twice: a check that costs nothing, and the charge when the stream is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from llmroute import names
+from llmroute.encoding import encode
+from llmroute.plan import Backend, Limit, Match, Selector
+from llmroute.render.yaml import Comment
+
+Entry = tuple[str, str | None]
+"""Key and value of a descriptor's entry; None where the request's own value counts."""
+
+
+def chain(limit: Limit) -> list[Entry]:
+    """The entries of the limit's descriptor, in order."""
+    return [(names.LIMIT_KEY, limit.id), *((s.header, _fixed(s)) for s in limit.selectors)]
+
+
+def _fixed(selector: Selector) -> str | None:
+    # A '*' at the end of a value would be a wildcard to the service.
+    return None if selector.match is Match.DISTINCT else quote(selector.value or "", safe="/:@ ,=+^$()[]{}|?!")
+
+
+def rate_limits(backend: Backend) -> list[Any]:
+    """``RateLimitPerRoute.rate_limits`` for requests to ``backend``."""
+    return [action for limit in backend.limits for action in _actions(limit)]
+
+
+def _actions(limit: Limit) -> Iterator[Any]:
+    encoded = encode(limit)
+    actions = [_action(entry, None) for entry in chain(limit)[:1]]
+    actions += [_action(entry, s) for entry, s in zip(chain(limit)[1:], limit.selectors, strict=True)]
+    yield Comment(encoded.comment, {"actions": actions, "hits_addend": {"number": encoded.check_cost}})
+    if encoded.charged:
+        charge = f"%DYNAMIC_METADATA({names.METADATA_NAMESPACE}:{names.TOTAL_TOKENS})%"
+        yield {"actions": actions, "hits_addend": {"format": charge}, "apply_on_stream_done": True}
+
+
+def _action(entry: Entry, selector: Selector | None) -> dict[str, Any]:
+    key, value = entry
+    if selector is None:
+        return {"generic_key": {"descriptor_key": key, "descriptor_value": value}}
+    if selector.match is Match.DISTINCT:
+        return {"request_headers": {"header_name": selector.header, "descriptor_key": key}}
+    exact = {"exact": selector.value}
+    match = exact if selector.match is Match.EXACT else {"safe_regex": {"regex": selector.value}}
+    headers = [{"name": selector.header, "string_match": match}]
+    return {"header_value_match": {"descriptor_key": key, "descriptor_value": value, "headers": headers}}

@@ -1,0 +1,26 @@
+"""EnvoyExtensionPolicy: the Lua filter, and what it is told of the route."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llmroute.emit.filter_context import filter_context
+from llmroute.emit.metadata import ENVOY_GATEWAY_API, object_for, on_http_route
+from llmroute.plan import Route
+from llmroute.render.lua import filter_source
+from llmroute.render.yaml import Block
+
+
+def extension_policy(route: Route) -> dict[str, Any]:
+    """The EnvoyExtensionPolicy of ``route``. The script is the same for every route."""
+    return object_for(
+        route,
+        f"{ENVOY_GATEWAY_API}/v1alpha1",
+        "EnvoyExtensionPolicy",
+        {
+            "targetRefs": on_http_route(route),
+            "lua": [
+                {"type": "Inline", "filterContext": filter_context(route), "inline": Block(filter_source())},
+            ],
+        },
+    )

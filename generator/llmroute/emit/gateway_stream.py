@@ -1,0 +1,34 @@
+"""The Envoy Gateway output: the input's stream, with each LLMRoute replaced by what is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from llmroute import names
+from llmroute.emit.artifact import Artifact
+from llmroute.emit.extension_policy import extension_policy
+from llmroute.emit.http_route import http_route
+from llmroute.emit.traffic_policy import traffic_policy
+from llmroute.plan import Plan, Route
+from llmroute.render.yaml import dump, join
+from llmroute.source import Document
+
+STREAM: Final = "envoy-gateway.yaml"
+_EMITTERS: Final[tuple[Callable[[Route], dict[str, Any]], ...]] = (http_route, extension_policy, traffic_policy)
+
+
+def gateway_stream(plan: Plan, documents: Sequence[Document]) -> Artifact:
+    """One stream in the input's order. ``plan.routes`` stand for its LLMRoutes, one by one.
+
+    Other documents pass through with their very text, comments included.
+    """
+    routes = iter(plan.routes)
+    texts: list[str] = []
+    for document in documents:
+        if document.kind == (names.API_VERSION, names.KIND):
+            route = next(routes)
+            texts += [dump(emit(route)) for emit in _EMITTERS]
+        else:
+            texts.append(document.text)
+    return Artifact(STREAM, join(texts))

@@ -1,0 +1,41 @@
+"""HTTPRoute: one rule per backend, chosen by the header in which a client names it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llmroute import names
+from llmroute.emit.metadata import GATEWAY_API, object_for
+from llmroute.plan import Backend, Route
+from llmroute.render.yaml import Comment
+
+
+def http_route(route: Route) -> dict[str, Any]:
+    """The HTTPRoute of ``route``."""
+    return object_for(
+        route,
+        f"{GATEWAY_API}/v1",
+        "HTTPRoute",
+        {
+            "parentRefs": [{"group": g.group, "kind": g.kind, "name": g.name} for g in route.gateways],
+            "rules": [_rule(route, backend) for backend in route.backends],
+        },
+    )
+
+
+def _rule(route: Route, backend: Backend) -> dict[str, Any]:
+    path = {"type": "PathPrefix", "value": "/"}
+    named = {"type": "Exact", "name": names.BACKEND_HEADER, "value": backend.name}
+    matches: list[Any] = [{"path": path, "headers": [named]}]
+    if route.takes_unnamed:
+        matches.append(Comment("The only backend, so a request that names none comes here too.", {"path": path}))
+    reference: dict[str, Any] = {"group": backend.group, "kind": backend.kind, "name": backend.name}
+    if backend.port is not None:
+        reference["port"] = backend.port
+    timeouts = Comment("Envoy's default would cut a stream after 15 s.", {"request": _duration(route)})
+    return {"matches": matches, "timeouts": timeouts, "backendRefs": [reference]}
+
+
+def _duration(route: Route) -> str:
+    hours, rest = divmod(route.timeout_seconds, 3600)
+    return f"{route.timeout_seconds}s" if rest else f"{hours}h"

@@ -1,0 +1,43 @@
+"""Configuration of envoyproxy/ratelimit for a plain Envoy: one file, and one domain, per route."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llmroute.emit.artifact import Artifact
+from llmroute.emit.envoy_rate_limits import chain
+from llmroute.encoding import encode
+from llmroute.lower import DEFAULT_NAMESPACE
+from llmroute.plan import Limit, Plan, Route
+from llmroute.render.yaml import Comment, dump
+
+
+def domain(route: Route) -> str:
+    """The rate limit domain of ``route``."""
+    return f"{route.namespace or DEFAULT_NAMESPACE}/{route.name}"
+
+
+def ratelimit_config(plan: Plan) -> tuple[Artifact, ...]:
+    """``ratelimit/<namespace>.<name>.yaml`` for each route."""
+    return tuple(
+        Artifact(f"ratelimit/{domain(route).replace('/', '.')}.yaml", dump(_config(route))) for route in plan.routes
+    )
+
+
+def _config(route: Route) -> dict[str, Any]:
+    descriptors = [_descriptor(limit) for _, limit in route.limits()]
+    return {"domain": domain(route), "descriptors": descriptors}
+
+
+def _descriptor(limit: Limit) -> Comment:
+    encoded = encode(limit)
+    inner: dict[str, Any] = {
+        "rate_limit": {"unit": limit.unit.value.lower(), "requests_per_unit": encoded.reported},
+    }
+    for key, value in reversed(chain(limit)):
+        entry: dict[str, Any] = {"key": key}
+        if value is not None:
+            entry["value"] = value
+        inner = {"descriptors": [entry | inner]}
+    (descriptor,) = inner["descriptors"]
+    return Comment(encoded.comment, descriptor)

@@ -1,0 +1,63 @@
+"""BackendTrafficPolicy: the limits, as shared global rules in the order of the document.
+
+``shared`` makes one counter per rule: without it Envoy Gateway keeps one for every listener and
+HTTPRoute match (PLATFORM 2.7). The counters' keys hold the rule's index, so the order is the
+document's and new rules belong to its end (2.8).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llmroute import names
+from llmroute.emit.metadata import ENVOY_GATEWAY_API, object_for, on_http_route
+from llmroute.encoding import Encoded, encode
+from llmroute.plan import Backend, Limit, Match, Route, Selector
+from llmroute.render.yaml import Comment
+
+_MEBIBYTE = 1024 * 1024
+
+
+def traffic_policy(route: Route) -> dict[str, Any]:
+    """The BackendTrafficPolicy of ``route``."""
+    rules = [_rule(route, backend, limit) for backend, limit in route.limits()]
+    size = f"{route.body_limit_bytes // _MEBIBYTE}Mi"
+    spec: dict[str, Any] = {
+        "targetRefs": on_http_route(route),
+        "requestBuffer": Comment(
+            "The filter reads the model from the body: Envoy's default is 32 KiB.", {"limit": size}
+        ),
+    }
+    if rules:
+        spec["rateLimit"] = {"type": "Global", "global": {"rules": rules}}
+    return object_for(route, f"{ENVOY_GATEWAY_API}/v1alpha1", "BackendTrafficPolicy", spec)
+
+
+def _rule(route: Route, backend: Backend, limit: Limit) -> Comment:
+    encoded = encode(limit)
+    headers = [_selector(s) for s in limit.selectors]
+    if len(route.backends) > 1:
+        headers.insert(0, {"type": "Exact", "name": names.BACKEND_HEADER, "value": backend.name})
+    rule: dict[str, Any] = {}
+    if headers:
+        rule["clientSelectors"] = [{"headers": headers}]
+    rule["limit"] = {"requests": encoded.reported, "unit": limit.unit.value}
+    rule["cost"] = _cost(encoded)
+    rule["shared"] = True
+    rule["xRateLimitHeaders"] = "DraftVersion03"
+    return Comment(encoded.comment, rule)
+
+
+def _cost(encoded: Encoded) -> dict[str, Any]:
+    cost: dict[str, Any] = {"request": {"from": "Number", "number": encoded.check_cost}}
+    if encoded.charged:
+        metadata = {"namespace": names.METADATA_NAMESPACE, "key": names.TOTAL_TOKENS}
+        cost["response"] = {"from": "Metadata", "metadata": metadata}
+    return cost
+
+
+def _selector(selector: Selector) -> dict[str, Any]:
+    match: dict[str, Any] = {"type": selector.match.value, "name": selector.header}
+    if selector.match is not Match.DISTINCT:
+        match["value"] = selector.value
+    return match

@@ -1,0 +1,50 @@
+"""Every name that more than one part must agree on, in one place.
+
+Header names are lower case, as HTTP/2 and Envoy have them. The Lua filter reads the
+names that vary by route from its filter context and carries the constant ones itself;
+``tests/filters`` checks that both sides say the same.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+GROUP: Final = "aigateway.envoyproxy.io"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "LLMRoute"
+
+MODEL_HEADER: Final = "x-ai-gateway-llm-model-name"
+"""The model of a request; the filter sets it from the body and overwrites what a client sent."""
+BACKEND_HEADER: Final = "x-ai-gateway-llm-backend"
+"""The backend that a client names."""
+USER_HEADER: Final = "x-user-id"
+"""Who asks, until ``spec.identity`` says otherwise."""
+
+ANONYMOUS: Final = "anonymous"
+"""The user of a request whose user header is missing or blank."""
+UNKNOWN: Final = "unknown"
+"""The model that cannot be read, and the value of any other selected header that is missing or blank."""
+
+METADATA_NAMESPACE: Final = "llmroute"
+"""Namespace of the dynamic metadata that the filter writes (DESIGN 5)."""
+TOTAL_TOKENS: Final = "total_tokens"
+PROMPT_TOKENS: Final = "prompt_tokens"
+COMPLETION_TOKENS: Final = "completion_tokens"
+CACHED_TOKENS: Final = "cached_tokens"
+REASONING_TOKENS: Final = "reasoning_tokens"
+MODEL: Final = "model"
+USAGE_SOURCE: Final = "usage_source"
+NO_COST: Final = "no_cost"
+"""A metadata key that is always 0: the check's cost where a literal number cannot be written (PLATFORM 6.7)."""
+
+MAX_CHARGE: Final = 1_000_000_000
+"""Tokens; Envoy drops a ``hits_addend`` above it, so the filter clamps to it."""
+
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "llmroute"
+HASH_ANNOTATION: Final = f"{GROUP}/llmroute-hash"
+"""First 16 hex digits of the SHA-256 of the LLMRoute's content, on everything emitted for it."""
+
+LIMIT_KEY: Final = "limit"
+"""Descriptor key of the first entry of every limit on the ``envoy`` target; its value is the limit's id."""

@@ -1,0 +1,1 @@
+"""Writers: YAML, Lua literals, the Lua bundle."""

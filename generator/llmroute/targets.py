@@ -1,0 +1,61 @@
+"""What each target can do, as a table. Emitters and checks ask it; nobody compares versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from llmroute.plan import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """One row. ``max_*`` are the target's own bounds.
+
+    ``one_listener``: all routes of the input share one listener, whatever gateways they name.
+    ``needs_addresses``: the output names hosts and ports, not references to other resources.
+    """
+
+    target: str
+    version: str
+    units: frozenset[Unit]
+    max_rules: int
+    max_selectors: int
+    one_listener: bool
+    needs_addresses: bool
+
+
+ENVOY_GATEWAY: Final = "envoy-gateway"
+ENVOY: Final = "envoy"
+TARGETS: Final = (ENVOY_GATEWAY, ENVOY)
+EG_VERSIONS: Final = ("1.9",)
+"""Envoy Gateway minor versions with a row below. 1.8.0 and 1.8.1 lose the cost of shared rules (PLATFORM 2.2)."""
+
+_ROWS: Final = (
+    Capabilities(
+        target=ENVOY_GATEWAY,
+        version="1.9",
+        units=frozenset(Unit),
+        max_rules=256,
+        max_selectors=16,
+        one_listener=False,
+        needs_addresses=False,
+    ),
+    Capabilities(
+        target=ENVOY,
+        version="1.39",
+        units=frozenset(Unit),
+        max_rules=256,
+        max_selectors=16,
+        one_listener=True,
+        needs_addresses=True,
+    ),
+)
+
+
+def capabilities(target: str, version: str | None = None) -> Capabilities:
+    """The row of ``target``; of its newest proven version when none is given. KeyError if there is none."""
+    for row in reversed(_ROWS):
+        if row.target == target and version in {None, row.version}:
+            return row
+    raise KeyError(f"{target} {version}")

@@ -1,0 +1,58 @@
+"""Policies for tests, made from a few words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from llmroute.diagnostic import Diagnostic
+from llmroute.pipeline import Compiled, compile_policies
+from llmroute.targets import ENVOY_GATEWAY, capabilities
+
+MODEL = "x-ai-gateway-llm-model-name"
+USER = "x-user-id"
+
+
+def header(name: str, match: str, value: str | None = None) -> dict[str, Any]:
+    """An entry of ``headers``."""
+    return {"name": name, "type": match} | ({} if value is None else {"value": value})
+
+
+def limit(quantity: int, kind: str = "Token", unit: str = "Hour") -> dict[str, Any]:
+    """An entry of ``limits``."""
+    return {"type": kind, "quantity": quantity, "unit": unit}
+
+
+def rule(*limits: dict[str, Any], headers: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """An entry of ``rules``."""
+    return ({"headers": headers} if headers else {}) | {"limits": list(limits)}
+
+
+def route(*rules: dict[str, Any], name: str = "route", **backends: list[dict[str, Any]]) -> dict[str, Any]:
+    """An LLMRoute: with ``rules`` on the backend ``llm``, or with several backends by name."""
+    by_name = backends or {"llm": list(rules)}
+    entries = [
+        {"backendRef": {"name": b, "kind": "Backend"}, "trafficPolicy": {"rateLimit": {"rules": r}}}
+        for b, r in by_name.items()
+    ]
+    return {
+        "apiVersion": "aigateway.envoyproxy.io/v1alpha1",
+        "kind": "LLMRoute",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"targetRefs": [{"name": "gateway"}], "backends": entries},
+    }
+
+
+def text(*documents: dict[str, Any]) -> str:
+    """A YAML stream."""
+    return yaml.safe_dump_all(documents, sort_keys=False)
+
+
+def compiled(*documents: dict[str, Any], target: str = ENVOY_GATEWAY) -> Compiled:
+    """What the compiler makes of ``documents``."""
+    return compile_policies([("policy.yaml", text(*documents))], capabilities(target))
+
+
+def findings(*documents: dict[str, Any], target: str = ENVOY_GATEWAY) -> list[tuple[str, Diagnostic]]:
+    """Code and record of each finding."""
+    return [(d.code.id, d) for d in compiled(*documents, target=target).diagnostics]

@@ -1,0 +1,121 @@
+"""Every mistake in an LLMRoute is found at once, with its place, its code and a remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from llmroute import codes
+from llmroute.pipeline import compile_policies
+from llmroute.targets import ENVOY_GATEWAY, capabilities
+
+HEAD = """\
+apiVersion: aigateway.envoyproxy.io/v1alpha1
+kind: LLMRoute
+metadata:
+  name: r
+spec:
+  targetRefs:
+  - name: gateway
+  backends:
+  - backendRef: {name: llm, kind: Backend}
+"""
+RULES = HEAD + "    trafficPolicy:\n      rateLimit:\n        rules:\n"
+
+
+def found(text: str) -> list[str]:
+    """Findings as ``line:column code message (hint)``."""
+    compiled = compile_policies([("f", text)], capabilities(ENVOY_GATEWAY))
+    assert not compiled.artifacts
+    return [
+        f"{d.origin.line}:{d.origin.column} {d.code.id} {d.message}" + (f" | {d.hint}" if d.hint else "")
+        for d in compiled.diagnostics
+    ]
+
+
+RULE = "spec.backends[0].trafficPolicy.rateLimit.rules[0]"
+IGNORED = "remove it; it would otherwise be ignored"
+LATER = "is not supported by this version of llmroute"
+
+
+@pytest.mark.parametrize(
+    ("rule", "place", "says", "hint"),
+    [
+        ("{limits: [{quantity: '3'}]}", ".limits[0].quantity", "must be an integer, not the string '3'", "remove the quotes"),
+        ("{limits: [{quantity: 1.5}]}", ".limits[0].quantity", "must be an integer, not the number 1.5", ""),
+        ("{limits: [{quantity: -1}]}", ".limits[0].quantity", "must be at least 0, not -1", ""),
+        ("{limits: [{quantity: 4294967296}]}", ".limits[0].quantity", "must be at most 4294967295, not 4294967296", ""),
+        ("{limits: [{quantity: yes}]}", ".limits[0].quantity", "must be an integer, not the boolean true", ""),
+        ("{limits: [{quantity: }]}", ".limits[0].quantity", "must be an integer, not empty", ""),
+        ("{limits: [{}]}", ".limits[0].quantity", "is missing", ""),
+        ("{limits: []}", ".limits", "needs at least 1 entry", ""),
+        ("{}", ".limits", "is missing", ""),
+        ("{limits: {}}", ".limits", "must be a list, not a mapping", ""),
+        ("[]", "", "must be a mapping, not a list", ""),
+        ("{limits: [{quantity: 1, typ: Token}]}", ".limits[0].typ", "is not a field of an LLMRoute", "did you mean type?"),
+        ("{limits: [{quantity: 1, zz: 1}]}", ".limits[0].zz", "is not a field of an LLMRoute", "known here: type, quantity, unit"),
+        ("{limits: [{quantity: 1, type: token}]}", ".limits[0].type", "must be Request or Token, not the string 'token'", "did you mean Token?"),
+        ("{limits: [{quantity: 1, unit: Week}]}", ".limits[0].unit:", f"Week {LATER}", "use Second, Minute, Hour or Day"),
+        ("{limits: [{quantity: 1, shadow: true}]}", ".limits[0].shadow", LATER, IGNORED),
+        ("{limits: [{quantity: 1, token: Prompt}]}", ".limits[0].token", LATER, IGNORED),
+        ("{limits: [{quantity: 1, weights: {}}]}", ".limits[0].weights", LATER, IGNORED),
+        ("{metadata: [], limits: [{quantity: 1}]}", ".metadata", LATER, IGNORED),
+        ("{headers: [{name: x, type: Exact, value: y}], limits: [{quantity: 1}]}", ".headers[0].value", "must be a string, not the boolean true", "put it in quotes"),
+        ("{headers: [{name: x}], limits: [{quantity: 1}]}", ".headers[0].type", "is missing", ""),
+        ("{headers: [{name: '', type: Distinct}], limits: [{quantity: 1}]}", ".headers[0].name", "must not be empty", ""),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_rule(rule: str, place: str, says: str, hint: str) -> None:
+    """The message names the field as the user wrote it, what is wrong and, where known, the remedy."""
+    (message,) = found(f"{RULES}        - {rule}\n")
+    assert message.split(" ", 2)[2] == f"{RULE}{place} {says}" + (f" | {hint}" if hint else "")
+    assert message.startswith("13:"), "the rule's line"
+
+
+@pytest.mark.parametrize("field", ["trafficPolicy", "identity", "usage", "admission"])
+def test_a_field_of_the_api_that_is_not_carried_out_yet(field: str) -> None:
+    """It is refused at its key, never ignored."""
+    text = HEAD.replace("spec:\n", f"spec:\n  {field}: {{}}\n")
+    (message,) = found(text)
+    assert message.startswith(f"6:3 LR006 spec.{field} is not supported by this version of llmroute")
+
+
+def test_models_of_a_backend_are_refused_too() -> None:
+    """``backends[].models`` is to come."""
+    (message,) = found(HEAD + "    models: ['*']\n")
+    assert message.startswith("10:5 LR006 spec.backends[0].models is not supported")
+
+
+def test_all_mistakes_at_once_and_in_order() -> None:
+    """Three documents' mistakes come together, each at its place."""
+    other = HEAD.replace("name: gateway", "nam: gateway").replace("name: r", "name: R_2")
+    text = f"{RULES}        - limits: [{{quantity: x}}]\n---\n{other}---\n{HEAD.replace('v1alpha1', 'v2')}"
+    assert [m.split(" ")[:2] for m in found(text)] == [
+        ["13:31", "LR004"],
+        ["18:9", "LR021"],
+        ["21:5", "LR005"],
+        ["21:5", "LR003"],
+        ["25:13", "LR020"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "---\n", "kind: Service\napiVersion: v1\nmetadata: {name: x}\n", "[]", "just text"]
+)
+def test_a_stream_without_an_llmroute(text: str) -> None:
+    """One finding says so and names the file."""
+    (message,) = found(text)
+    assert message.startswith("0:0 LR007 there is no LLMRoute to compile")
+
+
+def test_the_catalogue_has_no_code_twice() -> None:
+    """An id means one thing."""
+    ids = [code.id for name, code in vars(codes).items() if name.isupper()]
+    assert sorted(ids) == [f"LR{n:03}" for n in range(1, len(ids) + 1)]
+
+
+def test_the_original_document_is_fine() -> None:
+    """The document that the project began with compiles without a finding."""
+    example = Path(__file__).parents[2] / "manifests/examples/ratelimit-demo/llmroute.yaml"
+    compiled = compile_policies([("f", example.read_text(encoding="utf-8"))], capabilities(ENVOY_GATEWAY))
+    assert compiled.diagnostics == ()
