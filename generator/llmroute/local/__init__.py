@@ -1,0 +1,1 @@
+"""What runs on this machine: Envoy, Valkey and the rate limit service, each as a context manager."""

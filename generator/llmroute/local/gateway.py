@@ -1,0 +1,53 @@
+"""A gateway on this machine: a plan, a rate limit service and an Envoy, started and stopped together."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from llmroute.emit.envoy_static import LISTENER, EnvoyOptions, envoy_static
+from llmroute.emit.ratelimit_config import ratelimit_config
+from llmroute.local.envoy import EnvoyProcess
+from llmroute.plan import Endpoint, Plan
+
+LOOPBACK: Final = "127.0.0.1"
+
+RateLimitService = Callable[[list[Path], Path], contextlib.AbstractContextManager[Endpoint]]
+"""Starts a rate limit service on configuration files, with a directory for its own use; gives its gRPC address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A running gateway. ``url`` takes traffic."""
+
+    url: str
+    envoy: EnvoyProcess
+
+
+@contextlib.contextmanager
+def serve(plan: Plan, service: RateLimitService, listen: Endpoint = Endpoint(LOOPBACK, 0)) -> Iterator[Gateway]:
+    """Serve ``plan`` on ``listen`` (port 0 takes a free one) until the context ends.
+
+    Raises ``StartError`` or ``MissingTool`` of ``local.processes`` when a part does not start.
+    """
+    with tempfile.TemporaryDirectory(prefix="llmroute-") as name, contextlib.ExitStack() as stack:
+        directory = Path(name)
+        address = stack.enter_context(service(_write_config(plan, directory), directory))
+        options = EnvoyOptions(listen=listen, admin=Endpoint(LOOPBACK, 0), ratelimit=address)
+        envoy = stack.enter_context(EnvoyProcess(envoy_static(plan, options).text, directory / "envoy"))
+        host, port = envoy.listener_address(LISTENER)
+        yield Gateway(f"http://{Endpoint(host, port)}", envoy)
+
+
+def _write_config(plan: Plan, directory: Path) -> list[Path]:
+    paths = []
+    for artifact in ratelimit_config(plan):
+        path = directory / artifact.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(artifact.text, encoding="utf-8")
+        paths.append(path)
+    return paths
