@@ -1,0 +1,10 @@
+-- The filter is one script of several modules; the bundler makes each a local of that script, so to each
+-- file the others look like globals. Only the two entry points are real ones.
+std = "lua51"
+max_line_length = 110
+files["filters/lua/src"] = {
+  read_globals = {
+    "chunks", "context", "document", "json", "limits", "meter", "request", "response", "sse", "text", "usage",
+  },
+}
+files["filters/lua/src/filter.lua"] = { globals = { "envoy_on_request", "envoy_on_response" } }

@@ -1,0 +1,134 @@
+-- limits: the rate-limit headers of an answer. The proxy's own say N - 1 for a token limit of N and do not
+-- reach the client (DESIGN 4.9); what the client gets is the true quantity.
+
+local format, gmatch, match, max = string.format, string.gmatch, string.match, math.max
+local tonumber, type = tonumber, type
+
+local NAMES = { "limit", "remaining", "reset" }
+
+local limits = {}
+
+local function integer(number)
+  return format("%.0f", number)
+end
+
+-- The last value of a header: the proxy adds its own after what the upstream sent.
+local function last(headers, name)
+  local count = headers:getNumValues(name)
+  if type(count) ~= "number" or count < 1 then
+    return nil
+  end
+  local value = headers:getAtIndex(name, count - 1)
+  return type(value) == "string" and value or nil
+end
+
+local function number(value)
+  local digits = value and match(value, "^%s*(%d+)")
+  return digits and tonumber(digits) or nil
+end
+
+-- Takes the proxy's three headers out; gives what they said, or nil when they were not there.
+function limits.take(headers)
+  local policies = last(headers, "x-ratelimit-limit")
+  local remaining, reset = last(headers, "x-ratelimit-remaining"), last(headers, "x-ratelimit-reset")
+  for i = 1, #NAMES do
+    headers:remove("x-ratelimit-" .. NAMES[i])
+  end
+  local limit = number(policies)
+  if not limit then
+    return nil
+  end
+  return { limit = limit, policies = policies, remaining = number(remaining), reset = number(reset) or 1 }
+end
+
+-- Of two limits that both may be the one reported, the one to believe: the shortest window that the reset
+-- fits in, and a token limit before a request limit.
+local function better(one, other, reset)
+  if not other then
+    return true
+  elseif one.window ~= other.window then
+    if (one.window < reset) ~= (other.window < reset) then
+      return one.window >= reset
+    end
+    return one.window < other.window
+  end
+  return one.kind == "tokens" and other.kind ~= "tokens"
+end
+
+-- The limit of the policy that the proxy reported, or nil.
+function limits.find(list, seen)
+  local windows, named, found = {}, false, nil
+  for limit, window in gmatch(seen.policies, "(%d+);w=(%d+)") do
+    if tonumber(limit) == seen.limit then
+      windows[tonumber(window)], named = true, true
+    end
+  end
+  for i = 1, #list do
+    local one = list[i]
+    -- Envoy names no window for a unit that it does not know.
+    if
+      one.reported == seen.limit
+      and (windows[one.window] or not named)
+      and better(one, found, seen.reset)
+    then
+      found = one
+    end
+  end
+  return found
+end
+
+local function set(headers, name, value)
+  headers:remove(name)
+  headers:add(name, value)
+end
+
+local function replace(headers, limit, remaining, reset)
+  for i = 1, #NAMES do
+    headers:remove("x-ratelimit-" .. NAMES[i] .. "-tokens")
+    headers:remove("x-ratelimit-" .. NAMES[i] .. "-requests")
+  end
+  headers:add("x-ratelimit-limit-" .. limit.kind, integer(limit.quantity))
+  headers:add("x-ratelimit-remaining-" .. limit.kind, integer(remaining))
+  headers:add("x-ratelimit-reset-" .. limit.kind, integer(reset))
+end
+
+-- The headers of an answer that was admitted: quantity, quantity minus used at admission, seconds.
+function limits.admit(headers, limit, seen)
+  replace(headers, limit, max(0, (seen.remaining or 0) + limit.quantity - limit.reported), seen.reset)
+end
+
+-- Is it the proxy's refusal? A local reply has none of what every answer of a server has one of. The
+-- header x-envoy-ratelimited proves nothing: an upstream can send it, and EG turns it off.
+function limits.refused(headers, status, seen)
+  return status == 429
+    and seen ~= nil
+    and seen.remaining == 0
+    and not headers:get("content-length")
+    and not headers:get("content-type")
+    and not headers:get("date")
+end
+
+-- Gives a refusal its headers; returns its body.
+function limits.refuse(headers, limit, seen, model)
+  local wait = max(1, seen.reset)
+  local kind, what = "tokens", ""
+  if limit then
+    replace(headers, limit, 0, seen.reset)
+    kind = limit.kind
+    what = format(" on %s per %s: limit %s, used up", kind, limit.unit, integer(limit.quantity))
+  end
+  set(headers, "retry-after", integer(wait))
+  set(headers, "retry-after-ms", integer(wait * 1000))
+  set(headers, "content-type", "application/json")
+  if wait > 60 then
+    set(headers, "x-should-retry", "false")
+  end
+  local message = format("Rate limit reached for %s%s. Please try again in %ss.", model, what, integer(wait))
+  return format(
+    '{"error":{"message":%s,"type":"%s","param":null,"code":"rate_limit_exceeded"}}',
+    text.quote(message),
+    kind
+  )
+end
+
+return limits

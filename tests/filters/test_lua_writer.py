@@ -1,0 +1,121 @@
+"""The Lua bundle and the Lua-literal writer."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from llmroute.render.lua import MODULES, bundle, filter_source, lua_literal
+
+from tests.filters.proxy import ENGINES, HERE
+
+if TYPE_CHECKING:
+    from llmroute.render.lua import JSON
+
+ROOT = HERE.parent.parent
+_RUNTIMES = {name: importlib.import_module(f"lupa.{name}").LuaRuntime(encoding=None) for name in ENGINES}
+_NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+_TEXT = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from('"\\\n\r\0]0129'), max_size=8)
+_JSON = st.recursive(
+    st.booleans() | _NUMBERS | _TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXT, inner, max_size=4),
+    max_leaves=15,
+)
+
+
+def same(value: Any, got: Any) -> bool:
+    """Is what Lua read what Python wrote?"""
+    if isinstance(value, str):
+        return bool(got == value.encode())
+    if isinstance(value, list):
+        return len(got) == len(value) and all(same(item, got[i]) for i, item in enumerate(value, 1))
+    if isinstance(value, dict):
+        return len(list(got)) == len(value) and all(same(item, got[key.encode()]) for key, item in value.items())
+    return bool(got == value) and isinstance(got, bool) == isinstance(value, bool)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@settings(max_examples=150, deadline=None, database=None, derandomize=True)
+@given(value=_JSON)
+def test_literal_means_the_value(name: str, value: JSON) -> None:
+    """Whatever JSON holds, Lua reads the same from the literal; the literal is ASCII."""
+    literal = lua_literal(value)
+    assert literal.isascii()
+    assert "\n" not in literal
+    assert same(value, _RUNTIMES[name].eval(literal.encode()))
+
+
+def test_literal_is_the_same_for_the_same_value() -> None:
+    """Key order does not matter, and the form is fixed."""
+    first: JSON = {"b": [1, 2.5, None], "a": {"é": 'x"\\\n9'}}
+    second: JSON = {"a": {"é": 'x"\\\n9'}, "b": [1, 2.5, None]}
+    expected = r'{["a"]={["\195\169"]="x\034\092\0109"},["b"]={1,2.5,nil}}'
+    assert lua_literal(first) == lua_literal(second) == expected
+    assert [lua_literal(value) for value in (None, True, False, -1)] == ["nil", "true", "false", "-1"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 2**53 + 1, 10**400, "\ud800"])
+def test_literal_refuses_what_lua_cannot_hold(value: JSON) -> None:
+    """A number that would change and half a surrogate pair are errors, not surprises."""
+    with pytest.raises(ValueError, match=r"Lua cannot hold|surrogates not allowed"):
+        lua_literal(value)
+
+
+@pytest.mark.parametrize("value", [b"x", {1: 2}, object(), {1, 2}])
+def test_literal_refuses_what_is_no_json(value: Any) -> None:
+    """Bytes, sets, objects and keys that are no strings have no literal."""
+    with pytest.raises(TypeError, match="no Lua literal for"):
+        lua_literal(value)
+
+
+def sources(**changed: str) -> dict[str, str]:
+    """Modules that do nothing, but for those given."""
+    return dict.fromkeys(MODULES, "return {}") | {"filter": ""} | changed
+
+
+def test_bundle_leaves_strings_alone() -> None:
+    """Comments and indentation go, strings stay to the byte, whatever they look like."""
+    text = "-- gone\nlocal a = \"--  kept\" -- gone\n\n    local b = '\\'--'   \n--[[ gone\n gone ]]\n--[==[ ]] ]==]\n"
+    script = bundle(sources(filter=text + "local c = [[\n   -- kept\n\n]]\n"))
+    assert script.endswith("do\nlocal a = \"--  kept\"\nlocal b = '\\'--'\nlocal c = [[\n   -- kept\n\n]]\nend\n")
+    assert "gone" not in script
+
+
+def test_bundle_joins_modules_as_locals() -> None:
+    """Later modules see earlier ones, and nothing is global."""
+    lua = importlib.import_module("lupa.luajit21").LuaRuntime()
+    lua.execute(bundle(sources(text="return { x = 7 }", filter="function get() return text.x end")))
+    assert lua.eval("get()") == 7
+    assert lua.eval("text") is None
+
+
+@pytest.mark.parametrize("changed", [{"extra": ""}, {}])
+def test_bundle_takes_exactly_the_modules(changed: dict[str, str]) -> None:
+    """A module that the bundler does not know, or one that is missing, is an error."""
+    modules = sources(**changed)
+    if not changed:
+        del modules["sse"]
+    with pytest.raises(ValueError, match="modules"):
+        bundle(modules)
+
+
+def test_shipped_bundle_is_up_to_date_and_small() -> None:
+    """The committed bundle is what the sources give, says what it is, and stays under 48 KiB."""
+    check = subprocess.run(
+        [sys.executable, "tools/bundle_filter.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (check.returncode, check.stderr) == (0, "")
+    assert filter_source().startswith("-- The llmroute filter")
+    assert len(filter_source().encode()) < 48 * 1024
+
+
+def test_modules_are_small() -> None:
+    """Every module of the filter stays under 250 lines."""
+    counts = {path.stem: len(path.read_text().splitlines()) for path in (ROOT / "filters/lua/src").glob("*.lua")}
+    assert {name: count for name, count in counts.items() if count >= 250} == {}
+    assert set(counts) == set(MODULES)
