@@ -1,0 +1,76 @@
+"""The ``llmroute`` group: commands by name, loaded on demand, and no traceback for anyone."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from typing import Final
+
+import click
+
+from llmroute.cli.exits import FINDINGS, Failure
+
+_COMMANDS: Final = {
+    "generate": "write the configuration for a target",
+    "check": "say everything that is wrong with a policy",
+    "run": "serve a policy on a local Envoy",
+    "demo": "show a refused request, from nothing",
+}
+
+
+class _Lazy(click.Group):
+    """Names and summaries are known without importing a command."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        try:
+            command: click.Command = importlib.import_module(f"llmroute.cli.{cmd_name}").command
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("llmroute"):
+                raise
+            remedy = "install what it needs with: pip install 'llmroute[local]'"
+            raise Failure(f"{cmd_name} needs the package {error.name}; {remedy}") from error
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 click's call
+    if value:
+        from llmroute import __version__  # noqa: PLC0415 reading it costs time that --help need not pay
+
+        click.echo(f"llmroute {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+def _group() -> None:
+    """Token limits for LLM traffic, on stock Envoy Gateway or a plain Envoy."""
+
+
+def main() -> None:
+    """Entry point of the console script; exits with the codes of ``exits``."""
+    try:
+        _group.main(prog_name="llmroute", standalone_mode=True)
+    except BrokenPipeError:
+        # The reader went away (``llmroute generate … | head``); nothing is left to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FINDINGS)
+    except Exception as error:  # noqa: BLE001 the last resort: one line, not a traceback
+        if os.environ.get("LLMROUTE_DEBUG"):
+            traceback.print_exc()
+        click.echo(f"llmroute: internal error: {type(error).__name__}: {error}", err=True)
+        click.echo("llmroute: this is a bug; LLMROUTE_DEBUG=1 shows where", err=True)
+        sys.exit(FINDINGS)

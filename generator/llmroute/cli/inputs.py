@@ -1,0 +1,61 @@
+"""Reading policies and saying what is wrong with them, the same way in every command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from llmroute.cli.exits import Usage
+from llmroute.diagnostic import Diagnostic, field_name
+
+STDIN = "-"
+
+
+def read_all(files: Iterable[str]) -> list[tuple[str, str]]:
+    """``(name, text)`` of each file; ``-`` is standard input. Raises ``Usage`` for one that cannot be read."""
+    return [(_name(file), _text(file)) for file in files]
+
+
+def _name(file: str) -> str:
+    return "<stdin>" if file == STDIN else file
+
+
+def _text(file: str) -> str:
+    try:
+        data = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
+    except OSError as error:
+        raise Usage(f"cannot read {file}: {error.strerror}") from error
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Usage(f"cannot read {_name(file)}: it is not UTF-8 (byte {error.start})") from error
+
+
+def show(diagnostics: Iterable[Diagnostic], *, err: bool) -> None:
+    """Print findings, one line each."""
+    for diagnostic in diagnostics:
+        click.echo(str(diagnostic), err=err)
+
+
+def as_json(diagnostics: Iterable[Diagnostic]) -> str:
+    """Findings as a JSON array of records, for machines."""
+    return json.dumps([_record(d) for d in diagnostics], indent=2)
+
+
+def _record(diagnostic: Diagnostic) -> dict[str, Any]:
+    return {
+        "code": diagnostic.code.id,
+        "title": diagnostic.code.title,
+        "severity": diagnostic.severity.value,
+        "file": diagnostic.origin.file,
+        "line": diagnostic.origin.line,
+        "column": diagnostic.origin.column,
+        "path": field_name(diagnostic.origin.path),
+        "message": diagnostic.message,
+        "hint": diagnostic.hint,
+    }

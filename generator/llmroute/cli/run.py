@@ -1,0 +1,102 @@
+"""``llmroute run``: a policy served on a local Envoy, until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+import click
+
+from llmroute.cli.exits import FINDINGS, Failure, Usage
+from llmroute.cli.inputs import read_all, show
+from llmroute.cli.serving import serving
+from llmroute.diagnostic import has_errors
+from llmroute.local import services
+from llmroute.local.gateway import RateLimitService
+from llmroute.pipeline import compile_policies
+from llmroute.plan import Endpoint, Plan
+from llmroute.targets import ENVOY, capabilities
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@click.command("run")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--listen", default="127.0.0.1:8080", show_default=True, metavar="HOST:PORT", help="Port 0: a free one.")
+@click.option(
+    "--upstream", "upstreams", multiple=True, metavar="[BACKEND=]URL", help="Stands in for a backend, or all."
+)
+@click.option(
+    "--ratelimit",
+    default="embedded",
+    show_default=True,
+    metavar="embedded|process|HOST:PORT",
+    help="The rate limit service: our own; envoyproxy/ratelimit; or one that runs already.",
+)
+@click.option("--ratelimit-binary", metavar="PATH", help="envoyproxy/ratelimit for --ratelimit process.")
+@click.option("--redis", metavar="HOST:PORT", help="Redis for --ratelimit process; a Valkey is started without it.")
+def command(  # noqa: PLR0913, PLR0917 one parameter per option
+    files: Sequence[str],
+    listen: str,
+    upstreams: Sequence[str],
+    ratelimit: str,
+    ratelimit_binary: str | None,
+    redis: str | None,
+) -> None:
+    """Serve a policy on a local Envoy. Prints "ready: URL" when it takes traffic."""
+    stand_ins = dict(_stand_in(u) for u in upstreams)
+    compiled = compile_policies(read_all(files), capabilities(ENVOY), stand_ins=stand_ins)
+    show(compiled.diagnostics, err=True)
+    if has_errors(compiled.diagnostics):
+        raise click.exceptions.Exit(FINDINGS)
+    _all_known(stand_ins, compiled.plan)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    service = _service(ratelimit, ratelimit_binary, redis)
+    with serving(compiled.plan, service, _address("--listen", listen)) as gateway:
+        if not stop.is_set():
+            click.echo(f"ready: {gateway.url}")
+        while not stop.wait(0.5):
+            if gateway.envoy.exit_code is not None:
+                raise Failure(f"envoy ended with exit code {gateway.envoy.exit_code}:\n{gateway.envoy.log_tail()}")
+
+
+def _service(ratelimit: str, binary: str | None, redis: str | None) -> RateLimitService:
+    if ratelimit == "embedded":
+        return services.embedded()
+    if ratelimit == "process":
+        address = _address("--redis", redis.removeprefix("redis://").rstrip("/")) if redis else None
+        return services.process(str(address) if address else None, binary)
+    return services.running(_address("--ratelimit", ratelimit))
+
+
+def _stand_in(text: str) -> tuple[str | None, Endpoint]:
+    name, equals, url = text.partition("=")
+    if not equals or ":" in name:
+        name, url = "", text
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise Usage(f"--upstream {text}: {error}") from error
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise Usage(f"--upstream {text}: give [BACKEND=]http://HOST:PORT, without a path")
+    host = parts.hostname
+    return name or None, Endpoint(host, port or _DEFAULT_PORTS[parts.scheme], tls=parts.scheme == "https")
+
+
+def _all_known(stand_ins: dict[str | None, Endpoint], plan: Plan) -> None:
+    known = sorted({b.name for route in plan.routes for b in route.backends})
+    for name in stand_ins:
+        if name is not None and name not in known:
+            raise Usage(f"--upstream {name}=…: no such backend; there are: {', '.join(known)}")
+
+
+def _address(option: str, text: str) -> Endpoint:
+    try:
+        return Endpoint.parse(text)
+    except ValueError as error:
+        raise Usage(f"{option}: {error}") from error

@@ -1,0 +1,113 @@
+"""Each command and each YAML block of README and docs does what the text says."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from llmroute.cli.app import _COMMANDS
+from llmroute.pipeline import compile_policies
+from llmroute.targets import ENVOY_GATEWAY, capabilities
+
+from tests.cli.conftest import ROOT
+
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md", *ROOT.glob("docs/**/*.md")])
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """Every block of a language, with the document's name."""
+    return [
+        (d.name, b) for d in DOCUMENTS for lang, b in BLOCK.findall(d.read_text(encoding="utf-8")) if lang == language
+    ]
+
+
+def commands() -> list[str]:
+    """Every line of every shell block."""
+    return [line for _, block in blocks("shell") for line in block.splitlines() if line]
+
+
+def test_there_is_something_to_test() -> None:
+    """The patterns above find the blocks."""
+    assert len(blocks("yaml")) >= 1
+    assert {"make demo", "make test"} <= set(commands())
+
+
+@pytest.mark.parametrize(("name", "block"), blocks("yaml"))
+def test_every_policy_compiles(name: str, block: str) -> None:
+    """Without a finding."""
+    assert compile_policies([(name, block)], capabilities(ENVOY_GATEWAY)).diagnostics == ()
+
+
+def test_the_readme_policy_has_twelve_lines() -> None:
+    """The promise: one short policy."""
+    (_, policy), *_ = blocks("yaml")
+    assert len(policy.splitlines()) == 12
+    assert yaml.safe_load(policy)["kind"] == "LLMRoute"
+
+
+def test_make_demo() -> None:
+    """It ends with a refusal."""
+    done = subprocess.run(["make", "demo"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "429 refused" in done.stdout
+
+
+def test_make_test_is_this_suite() -> None:
+    """``make test`` runs pytest over everything; that it passes is what you are reading."""
+    done = subprocess.run(["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "-m pytest" in done.stdout
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if c.startswith(".venv/bin/llmroute")])
+def test_the_commands_of_the_readme(command: str, tmp_path: Path) -> None:
+    """Run as they stand, on the README's policy with its Backend."""
+    backend = (
+        "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: Backend\nmetadata: {name: openai, namespace: default}\n"
+    )
+    backend += "spec: {endpoints: [{fqdn: {hostname: llm.example.com, port: 80}}]}\n"
+    (tmp_path / "policy.yaml").write_text(blocks("yaml")[0][1] + backend, encoding="utf-8")
+    arguments = command.split()
+    process = subprocess.Popen(
+        [str(ROOT / arguments[0]), *arguments[1:]],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if arguments[1] == "run":
+        assert process.stdout
+        assert process.stdout.readline().startswith("ready: http://127.0.0.1:")
+        process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+
+
+def test_only_known_commands_are_shown() -> None:
+    """A shell block holds nothing that the tests above do not run."""
+    known = {"make demo", "make test", *(f".venv/bin/llmroute {c}" for c in _COMMANDS)}
+    assert [c for c in commands() if not any(c == k or c.startswith(f"{k} ") for k in known)] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    """Every relative link names a file that is there; so does every path in backticks with a slash."""
+    text = document.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)#:]+)\)", text)
+    paths = [p for p in re.findall(r"`([\w.-]+/[\w./-]*)`", text) if "<" not in p]
+    package = ROOT / "generator/llmroute"
+    missing = [t for t in targets if not (document.parent / t).exists()]
+    missing += [p for p in paths if not (ROOT / p).exists() and not (package / p).exists()]
+    assert missing == []
+
+
+def test_make_help_names_every_target() -> None:
+    """The Makefile documents itself."""
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    public = set(re.findall(r"^([a-z-]+):.*## ", text, re.MULTILINE))
+    assert {line.split()[1] for line in done.stdout.splitlines() if line.startswith("  make ")} == public
