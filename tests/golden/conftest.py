@@ -1,0 +1,18 @@
+"""The CRDs that goldens are checked against."""
+
+from __future__ import annotations
+
+import pytest
+
+from tools import crds
+
+
+@pytest.fixture(scope="session")
+def crds_at_hand(request: pytest.FixtureRequest) -> None:
+    """The CRDs; a machine that can neither find nor fetch them skips, or fails with ``--enforce``."""
+    try:
+        crds.ensure()
+    except crds.CrdsUnavailable as error:
+        if request.config.getoption("--enforce"):
+            raise
+        pytest.skip(str(error))
