@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
 from llmroute.diagnostic import Diagnostic
 from llmroute.pipeline import Compiled, compile_policies
+from llmroute.render.yaml import dump, join
 from llmroute.targets import ENVOY_GATEWAY, capabilities
 
 MODEL = "x-ai-gateway-llm-model-name"
@@ -45,7 +45,7 @@ def route(*rules: dict[str, Any], name: str = "route", **backends: list[dict[str
 
 def text(*documents: dict[str, Any]) -> str:
     """A YAML stream."""
-    return yaml.safe_dump_all(documents, sort_keys=False)
+    return join(dump(document) for document in documents)
 
 
 def compiled(*documents: dict[str, Any], target: str = ENVOY_GATEWAY) -> Compiled:

@@ -27,7 +27,8 @@ class Capabilities:
 
 ENVOY_GATEWAY: Final = "envoy-gateway"
 ENVOY: Final = "envoy"
-TARGETS: Final = (ENVOY_GATEWAY, ENVOY)
+COMPOSE: Final = "compose"
+TARGETS: Final = (ENVOY_GATEWAY, ENVOY, COMPOSE)
 EG_VERSIONS: Final = ("1.9",)
 """Envoy Gateway minor versions with a row below. 1.8.0 and 1.8.1 lose the cost of shared rules (PLATFORM 2.2)."""
 
@@ -43,6 +44,15 @@ _ROWS: Final = (
     ),
     Capabilities(
         target=ENVOY,
+        version="1.39",
+        units=frozenset(Unit),
+        max_rules=256,
+        max_selectors=16,
+        one_listener=True,
+        needs_addresses=True,
+    ),
+    Capabilities(
+        target=COMPOSE,
         version="1.39",
         units=frozenset(Unit),
         max_rules=256,

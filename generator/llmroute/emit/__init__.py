@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llmroute.emit.artifact import Artifact
+from llmroute.emit.compose import OPTIONS, compose
 from llmroute.emit.envoy_static import EnvoyOptions, envoy_static
 from llmroute.emit.gateway_stream import gateway_stream
 from llmroute.emit.ratelimit_config import ratelimit_config
 from llmroute.plan import Plan
 from llmroute.source import Document
-from llmroute.targets import ENVOY_GATEWAY
+from llmroute.targets import COMPOSE, ENVOY_GATEWAY
 
 __all__ = ["Artifact", "EnvoyOptions", "emit"]
 
@@ -21,4 +22,6 @@ def emit(
     """Every file of ``target`` for a plan without errors. The same input gives the same bytes."""
     if target == ENVOY_GATEWAY:
         return (gateway_stream(plan, documents),)
+    if target == COMPOSE:
+        return (compose(), envoy_static(plan, options or OPTIONS), *ratelimit_config(plan))
     return (envoy_static(plan, options or EnvoyOptions()), *ratelimit_config(plan))

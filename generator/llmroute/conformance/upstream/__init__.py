@@ -2,7 +2,8 @@
 
 ``script`` holds the commands, ``openai`` the default answers, ``answer`` turns a request and its
 commands into what is to be written, ``server`` writes it, ``ledger`` remembers, ``scripted`` runs it all
-in a thread of a test. ``python -m llmroute.conformance.upstream`` runs it alone.
+in a thread of a test. ``python -m llmroute.conformance.upstream`` runs it alone, and ``control`` is how a
+test reaches it then.
 """
 
 from __future__ import annotations

@@ -72,6 +72,10 @@ class Ledger:
         with self._changed:
             return tuple(self._served)
 
+    def find(self, request_id: str) -> Served | None:
+        """The record of a request, by either of its ids; None if it never came."""
+        return next((served for served in self.requests() if request_id in served.ids), None)
+
     def wait_for(self, predicate: Callable[[Requests], bool], timeout: float) -> Requests:
         """The records, once the predicate holds for them.
 

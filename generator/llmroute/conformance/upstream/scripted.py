@@ -110,7 +110,7 @@ class ScriptedUpstream:
 
     def served(self, request_id: str) -> Served | None:
         """The record of a request, by either of its ids; None if it never came."""
-        return next((each for each in self.requests() if request_id in each.ids), None)
+        return self._ledger.find(request_id)
 
     def seen(self, request_id: str) -> bool:
         """Whether a request of this id (``x-llmroute-request`` or ``x-request-id``) ever arrived."""

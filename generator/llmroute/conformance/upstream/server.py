@@ -8,8 +8,9 @@ from typing import Final
 from aiohttp import HttpVersion11, web
 from aiohttp.web_protocol import RequestPayloadError
 
-from llmroute.conformance.upstream import openai
+from llmroute.conformance.upstream import control, openai
 from llmroute.conformance.upstream.answer import Answer, plan
+from llmroute.conformance.upstream.holds import Holds
 from llmroute.conformance.upstream.ledger import Ledger
 from llmroute.conformance.upstream.script import SCRIPT_HEADER, Script, ScriptError, parse_script
 
@@ -18,17 +19,6 @@ MAX_HEADER_BYTES: Final = 1024 * 1024
 """Scripts travel in a header, and a test of a proxy's own bound must not meet ours first."""
 HEALTH_PATH: Final = "/healthz"
 """Answered, not entered in the ledger: probes are nobody's traffic."""
-
-
-class Holds:
-    """Named pauses. A name that was released stays so; the loop's thread is the only one to touch this."""
-
-    def __init__(self) -> None:
-        self._events: dict[str, asyncio.Event] = {}
-
-    def event(self, name: str) -> asyncio.Event:
-        """The event of a name, made on first use by either side."""
-        return self._events.setdefault(name, asyncio.Event())
 
 
 class Server:
@@ -71,6 +61,8 @@ class Server:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if request.path == HEALTH_PATH and SCRIPT_HEADER not in request.headers:
             return web.Response(body=openai.dump({"status": "ok"}), content_type="application/json")
+        if control.is_control(request):
+            return control.answer(request, self._ledger, self.holds)
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers)
         number = self._ledger.open(request.method, request.raw_path, headers)
         try:

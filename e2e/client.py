@@ -1,0 +1,145 @@
+"""A client of the gateway: says user, model and script; gets back everything that can be asserted."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx
+from llmroute import names
+from llmroute.conformance.upstream import MARK_HEADER, SCRIPT_HEADER, Script, Served, script_header
+
+from e2e.stacks import Stack
+
+MODEL: Final = "gpt-4o-mini"
+CHAT: Final = "/v1/chat/completions"
+WITHIN: Final = 10.0
+"""Seconds until a condition must have come."""
+
+
+def usage(total: int, prompt: int = 13, completion: int = 12) -> dict[str, int]:
+    """A usage object; the total need not be the sum."""
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer, and what the upstream served for it (None: the request never reached it)."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+    served: Served | None
+
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+class Client:
+    """One per test. ``user`` is fresh, so counters begin at 0 whatever ran before."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.user = f"user-{uuid.uuid4().hex[:12]}"
+        self._http = httpx.Client(base_url=stack.url, timeout=WITHIN, trust_env=False)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def chat(
+        self,
+        total: int | None = None,
+        *,
+        user: str | None = None,
+        model: str = MODEL,
+        script: Script | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """A chat completion; the upstream reports ``total`` tokens, unless ``script`` says otherwise."""
+        content = {"model": model, "messages": [{"role": "user", "content": "hello"}]} | dict(body or {})
+        if script is None and total is not None:
+            script = Script(usage=usage(total))
+        sent = {names.USER_HEADER: self.user if user is None else user} | dict(headers or {})
+        return self.send(json.dumps(content).encode(), script=script, headers=sent)
+
+    def send(
+        self,
+        content: bytes,
+        *,
+        script: Script | None = None,
+        headers: Mapping[str, str] | list[tuple[str, str]] | None = None,
+        path: str = CHAT,
+        method: str = "POST",
+    ) -> Answer:
+        """Any request, byte for byte."""
+        mark, sent = self._marked(headers, script)
+        response = self._http.request(method, path, content=content, headers=sent)
+        return Answer(response.status_code, response.headers, response.content, self._served(mark))
+
+    def send_padded(self, content: bytes, user: str) -> Answer:
+        """A request whose user header goes over the wire as it stands: httpx refuses outer white space."""
+        mark, sent = self._marked({names.USER_HEADER: user}, None)
+        connection = http.client.HTTPConnection(urlsplit(self.stack.url).netloc, timeout=WITHIN)
+        try:
+            connection.request("POST", CHAT, content, dict(sent))
+            response = connection.getresponse()
+            return Answer(response.status, httpx.Headers(response.getheaders()), response.read(), self._served(mark))
+        finally:
+            connection.close()
+
+    @contextmanager
+    def stream(self, body: Mapping[str, Any], *, script: Script, user: str | None = None) -> Iterator[httpx.Response]:
+        """A streamed chat completion whose bytes the test reads as they come."""
+        _, sent = self._marked({names.USER_HEADER: user or self.user}, script)
+        content = {"model": MODEL, "messages": [], "stream": True} | dict(body)
+        with self._http.stream("POST", CHAT, content=json.dumps(content), headers=sent) as response:
+            yield response
+
+    def _marked(
+        self, headers: Mapping[str, str] | list[tuple[str, str]] | None, script: Script | None
+    ) -> tuple[str, list[tuple[str, str]]]:
+        mark = uuid.uuid4().hex
+        given = list(headers.items()) if isinstance(headers, Mapping) else list(headers or [])
+        sent = [("content-type", "application/json"), (MARK_HEADER, mark), *given]
+        if script is not None:
+            sent.append((SCRIPT_HEADER, script_header(script)))
+        return mark, sent
+
+    def _served(self, mark: str) -> Served | None:
+        return self.stack.upstream.served(mark)
+
+    def settled(self, expected: int, limit: int = 0, *values: str) -> int:
+        """The counter once it is ``expected`` (a charge lands just after its answer), or what it is after all."""
+        values = values or (self.user,)
+        wait_for(lambda: self.stack.used(limit, *values) >= expected)
+        return self.stack.used(limit, *values)
+
+
+def wait_for(condition: Callable[[], bool]) -> bool:
+    """Whether ``condition`` came true in time."""
+    deadline = time.monotonic() + WITHIN
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+def assert_refused(answer: Answer, kind: str = "tokens") -> None:
+    """A refusal of ours: 429 in OpenAI's shape, and the upstream never saw the request."""
+    assert answer.status == 429, answer.body
+    assert answer.served is None, "a refused request reached the upstream"
+    assert answer.json()["error"]["code"] == "rate_limit_exceeded"
+    assert answer.json()["error"]["type"] == kind
+    assert answer.headers[f"x-ratelimit-remaining-{kind}"] == "0"
+    assert int(answer.headers["retry-after"]) > 0

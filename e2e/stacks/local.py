@@ -1,0 +1,173 @@
+"""The stacks of a plain Envoy from PyPI, with our ``envoy`` target's configuration.
+
+``local`` has the embedded rate limit service, whose clock stands still; ``process`` the real one on a
+Valkey, with the machine's clock.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from e2e.stacks.protocol import Unavailable
+from e2e.stacks.tools import tool
+from llmroute.conformance.upstream import ScriptedUpstream
+from llmroute.diagnostic import has_errors
+from llmroute.emit.envoy_rate_limits import chain
+from llmroute.emit.ratelimit_config import domain
+from llmroute.limiter.limiter import counter_key
+from llmroute.local import services
+from llmroute.local.envoy import envoy_binary
+from llmroute.local.errors import MissingTool
+from llmroute.local.gateway import Gateway, RateLimitService, serve
+from llmroute.local.ratelimit_service import EmbeddedRateLimit
+from llmroute.local.valkey import valkey_binary
+from llmroute.pipeline import compile_policies
+from llmroute.plan import Endpoint, Plan
+from llmroute.targets import ENVOY, capabilities
+
+if TYPE_CHECKING:
+    from e2e.stacks.counters import Counters  # at run time only where it is used: it needs a Redis client
+
+
+class EnvoyStack(abc.ABC):
+    """One gateway at a time; each policy gets a new one."""
+
+    def __init__(self) -> None:
+        try:
+            envoy_binary()
+        except MissingTool as missing:
+            raise Unavailable(str(missing)) from missing
+        self.upstream = ScriptedUpstream()
+        self._stack = contextlib.ExitStack()
+        self._gateway_stack = contextlib.ExitStack()
+        self._gateway: Gateway | None = None
+        self._policy: str | None = None
+        self._plan = Plan(())
+
+    @abc.abstractmethod
+    def _service(self) -> RateLimitService:
+        """The rate limit service of a new gateway."""
+
+    @abc.abstractmethod
+    def _seconds(self) -> float:
+        """The time that the service sees, in Unix seconds."""
+
+    @abc.abstractmethod
+    def _count(self, key: str) -> int:
+        """A counter by its full key."""
+
+    @abc.abstractmethod
+    def _reset(self) -> None:
+        """Forget every count."""
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(self.upstream)
+        self._stack.push(self._gateway_stack)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def url(self) -> str:
+        """Where the gateway takes traffic."""
+        return self.gateway.url
+
+    @property
+    def gateway(self) -> Gateway:
+        """The running gateway."""
+        assert self._gateway
+        return self._gateway
+
+    def apply(self, policy: str) -> None:
+        """Start a gateway for the policy, or empty the counters of the one that runs it already."""
+        if policy != self._policy:
+            self._gateway_stack.close()
+            self._policy = None
+            upstream: dict[str | None, Endpoint] = {None: Endpoint("127.0.0.1", self.upstream.port)}
+            compiled = compile_policies([("policy.yaml", policy)], capabilities(ENVOY), stand_ins=upstream)
+            assert not has_errors(compiled.diagnostics), [str(d) for d in compiled.diagnostics]
+            self._gateway = self._gateway_stack.enter_context(serve(compiled.plan, self._service()))
+            self._policy, self._plan = policy, compiled.plan
+        self._reset()
+
+    def used(self, limit: int, *values: str) -> int:
+        """The counter by its full key: nothing else may be counted under another."""
+        route, found = [(r, lim) for r in self._plan.routes for _, lim in r.limits()][limit]
+        rest = iter(values)
+        entries = [(key, next(rest) if fixed is None else fixed) for key, fixed in chain(found)]
+        start = int(self._seconds() // found.unit.seconds * found.unit.seconds)
+        return self._count(counter_key(domain(route), entries, start))
+
+    def logs(self) -> str:
+        """Envoy's last lines."""
+        return self._gateway.envoy.log_tail(50) if self._gateway else ""
+
+
+class LocalStack(EnvoyStack):
+    """With the embedded service. ``now`` is its time, which stands still."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = time.time()
+        self._embedded: EmbeddedRateLimit | None = None
+
+    def _service(self) -> RateLimitService:
+        return services.embedded(lambda: self.now, self._started)
+
+    def _started(self, service: EmbeddedRateLimit) -> None:
+        self._embedded = service
+
+    def _seconds(self) -> float:
+        return self.now
+
+    def _count(self, key: str) -> int:
+        assert self._embedded
+        return self._embedded.counters().get(key, 0)
+
+    def _reset(self) -> None:
+        assert self._embedded
+        self._embedded.reset()
+
+
+class ProcessStack(EnvoyStack):
+    """With envoyproxy/ratelimit itself, on a Valkey that lives as long as the stack."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        try:
+            valkey_binary()
+        except MissingTool as missing:
+            raise Unavailable(str(missing)) from missing
+        self._ratelimit = tool("ratelimit")
+        self._counters: Counters | None = None
+
+    def __enter__(self) -> Self:
+        from e2e.stacks.counters import Counters
+
+        self._counters = self._stack.enter_context(Counters())
+        return super().__enter__()
+
+    @property
+    def counters(self) -> Counters:
+        """The service's counters."""
+        assert self._counters
+        return self._counters
+
+    def _service(self) -> RateLimitService:
+        return services.process(self.counters.address, str(self._ratelimit))
+
+    def _seconds(self) -> float:
+        return time.time()
+
+    def _count(self, key: str) -> int:
+        return self.counters.get(key)
+
+    def _reset(self) -> None:
+        self.counters.reset()
