@@ -12,8 +12,6 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from e2e.stacks.protocol import Unavailable
-from e2e.stacks.tools import tool
 from llmroute.conformance.upstream import ScriptedUpstream
 from llmroute.diagnostic import has_errors
 from llmroute.emit.envoy_rate_limits import chain
@@ -28,6 +26,10 @@ from llmroute.local.valkey import valkey_binary
 from llmroute.pipeline import compile_policies
 from llmroute.plan import Endpoint, Plan
 from llmroute.targets import ENVOY, capabilities
+
+from e2e.clock import window_start
+from e2e.stacks.protocol import Unavailable
+from e2e.stacks.tools import tool
 
 if TYPE_CHECKING:
     from e2e.stacks.counters import Counters  # at run time only where it is used: it needs a Redis client
@@ -102,8 +104,7 @@ class EnvoyStack(abc.ABC):
         route, found = [(r, lim) for r in self._plan.routes for _, lim in r.limits()][limit]
         rest = iter(values)
         entries = [(key, next(rest) if fixed is None else fixed) for key, fixed in chain(found)]
-        start = int(self._seconds() // found.unit.seconds * found.unit.seconds)
-        return self._count(counter_key(domain(route), entries, start))
+        return self._count(counter_key(domain(route), entries, window_start(self._seconds(), found.unit)))
 
     def logs(self) -> str:
         """Envoy's last lines."""

@@ -36,6 +36,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
     help="The rate limit service: our own; envoyproxy/ratelimit; or one that runs already.",
 )
 @click.option("--ratelimit-binary", metavar="PATH", help="envoyproxy/ratelimit for --ratelimit process.")
+@click.option("--fail-open", is_flag=True, help="Let requests pass, unmetered, while the rate limit service is away.")
 @click.option("--redis", metavar="HOST:PORT", help="Redis for --ratelimit process; a Valkey is started without it.")
 def command(  # noqa: PLR0913, PLR0917 one parameter per option
     files: Sequence[str],
@@ -44,6 +45,7 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
     ratelimit: str,
     ratelimit_binary: str | None,
     redis: str | None,
+    fail_open: bool,  # noqa: FBT001 click's call
 ) -> None:
     """Serve a policy on a local Envoy. Prints "ready: URL" when it takes traffic."""
     stand_ins = dict(_stand_in(u) for u in upstreams)
@@ -56,7 +58,7 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     service = _service(ratelimit, ratelimit_binary, redis)
-    with serving(compiled.plan, service, _address("--listen", listen)) as gateway:
+    with serving(compiled.plan, service, _address("--listen", listen), fail_closed=not fail_open) as gateway:
         if not stop.is_set():
             click.echo(f"ready: {gateway.url}")
         while not stop.wait(0.5):

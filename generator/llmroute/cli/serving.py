@@ -13,12 +13,14 @@ from llmroute.plan import Endpoint, Plan
 
 
 @contextlib.contextmanager
-def serving(plan: Plan, service: RateLimitService, listen: Endpoint = Endpoint(LOOPBACK, 0)) -> Iterator[Gateway]:
+def serving(
+    plan: Plan, service: RateLimitService, listen: Endpoint = Endpoint(LOOPBACK, 0), *, fail_closed: bool = True
+) -> Iterator[Gateway]:
     """``local.gateway.serve``; raises ``Failure`` when the port is taken or a part does not start."""
     if not port_is_free(listen.host, listen.port):
         raise Failure(f"cannot listen on {listen}: the port is in use, or the address is not this machine's")
     try:
-        with serve(plan, service, listen) as gateway:
+        with serve(plan, service, listen, fail_closed=fail_closed) as gateway:
             yield gateway
     except LocalError as error:
         raise Failure(str(error)) from error

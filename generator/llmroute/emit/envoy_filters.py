@@ -16,20 +16,29 @@ _BUFFER: Final = "envoy.filters.http.buffer"
 _LUA: Final = "envoy.filters.http.lua"
 _RATELIMIT: Final = "envoy.filters.http.ratelimit"
 _ROUTER: Final = "envoy.filters.http.router"
+_WHEN_AWAY: Final = {
+    True: "Nothing passes unmetered while the service is away.",
+    False: "Everything passes unmetered while the service is away.",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class HttpFilters:
-    """``body_limit``: bytes of a request body that the Lua filter may read. ``ratelimit_cluster``: a gRPC cluster."""
+    """What varies in the filters.
+
+    ``body_limit``: bytes of a request body that the Lua filter may read. ``ratelimit_cluster``: a gRPC
+    cluster. ``fail_closed``: whether requests are refused while the rate limit service is away.
+    """
 
     body_limit: int
     ratelimit_cluster: str
+    fail_closed: bool
 
     def build(self) -> list[dict[str, Any]]:
         """``http_filters``, in order."""
         ratelimit = {
             "domain": Comment("Each route has a domain of its own.", "llmroute"),
-            "failure_mode_deny": Comment("Nothing passes unmetered when the service is away.", True),  # noqa: FBT003
+            "failure_mode_deny": Comment(_WHEN_AWAY[self.fail_closed], self.fail_closed),
             "timeout": "1s",
             "enable_x_ratelimit_headers": "DRAFT_VERSION_03",
             "rate_limit_service": {

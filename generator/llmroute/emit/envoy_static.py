@@ -24,11 +24,15 @@ _TLS: Final = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Ups
 
 @dataclass(frozen=True, slots=True)
 class EnvoyOptions:
-    """Addresses of the bootstrap. ``ratelimit`` is the gRPC address of the rate limit service."""
+    """Addresses of the bootstrap. ``ratelimit`` is the gRPC address of the rate limit service.
+
+    ``fail_closed``: while that service is away requests are refused; otherwise they pass, unmetered.
+    """
 
     listen: Endpoint = Endpoint("0.0.0.0", 10000)  # noqa: S104 a gateway serves everyone
     admin: Endpoint = Endpoint("127.0.0.1", 9901)
     ratelimit: Endpoint = Endpoint("127.0.0.1", 8081)
+    fail_closed: bool = True
 
 
 def envoy_static(plan: Plan, options: EnvoyOptions) -> Artifact:
@@ -55,7 +59,7 @@ def _listener(plan: Plan, options: EnvoyOptions) -> dict[str, Any]:
             "name": LISTENER,
             "virtual_hosts": [{"name": LISTENER, "domains": ["*"], "routes": list(_routes(plan))}],
         },
-        "http_filters": HttpFilters(body_limit, RATELIMIT_CLUSTER).build(),
+        "http_filters": HttpFilters(body_limit, RATELIMIT_CLUSTER, options.fail_closed).build(),
     }
     chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
     return {

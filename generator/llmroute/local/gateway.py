@@ -29,7 +29,9 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def serve(plan: Plan, service: RateLimitService, listen: Endpoint = Endpoint(LOOPBACK, 0)) -> Iterator[Gateway]:
+def serve(
+    plan: Plan, service: RateLimitService, listen: Endpoint = Endpoint(LOOPBACK, 0), *, fail_closed: bool = True
+) -> Iterator[Gateway]:
     """Serve ``plan`` on ``listen`` (port 0 takes a free one) until the context ends.
 
     Raises ``StartError`` or ``MissingTool`` of ``local.processes`` when a part does not start.
@@ -37,7 +39,7 @@ def serve(plan: Plan, service: RateLimitService, listen: Endpoint = Endpoint(LOO
     with tempfile.TemporaryDirectory(prefix="llmroute-") as name, contextlib.ExitStack() as stack:
         directory = Path(name)
         address = stack.enter_context(service(_write_config(plan, directory), directory))
-        options = EnvoyOptions(listen=listen, admin=Endpoint(LOOPBACK, 0), ratelimit=address)
+        options = EnvoyOptions(listen=listen, admin=Endpoint(LOOPBACK, 0), ratelimit=address, fail_closed=fail_closed)
         envoy = stack.enter_context(EnvoyProcess(envoy_static(plan, options).text, directory / "envoy"))
         host, port = envoy.listener_address(LISTENER)
         yield Gateway(f"http://{Endpoint(host, port)}", envoy)

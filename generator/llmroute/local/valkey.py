@@ -26,16 +26,25 @@ def valkey_binary() -> Path:
 
 
 class ValkeyProcess(ManagedProcess):
-    """Runs a Valkey that keeps nothing on disk; ready when it answers.
+    """Runs a Valkey; ready when it answers.
 
-    Port 0 takes a free one. A restart on the same object takes the same port and begins empty.
+    Port 0 takes a free one. A restart on the same object takes the same port. It begins empty then, unless
+    ``persist`` has every write on disk in ``workdir``.
     """
 
     name: ClassVar[str] = "valkey"
 
-    def __init__(self, workdir: Path | None = None, *, port: int = 0, binary: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        workdir: Path | None = None,
+        *,
+        port: int = 0,
+        persist: bool = False,
+        binary: str | Path | None = None,
+    ) -> None:
         super().__init__(workdir)
         self._port = port
+        self._persist = persist
         self._binary = binary
 
     @property
@@ -52,7 +61,8 @@ class ValkeyProcess(ManagedProcess):
         program = named(self._binary) if self._binary else valkey_binary()
         self._port = self._port or free_port()
         place = ["--port", str(self._port), "--bind", "127.0.0.1", "--dir", str(self.workdir)]
-        return [str(program), *place, "--save", "", "--appendonly", "no"]
+        disk = ["--appendonly", "yes", "--appendfsync", "always"] if self._persist else ["--appendonly", "no"]
+        return [str(program), *place, "--save", "", *disk]
 
     def _is_ready(self) -> bool:
         """Ask who it is: on a port that somebody else took first, somebody else would answer."""

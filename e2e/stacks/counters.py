@@ -1,0 +1,48 @@
+"""The counters of the real ratelimit service, in a Valkey of the stack's own."""
+
+from __future__ import annotations
+
+import contextlib
+from types import TracebackType
+from typing import Any, Final, Self
+
+import redis
+from llmroute.local.valkey import ValkeyProcess
+
+_WITHIN: Final = 5.0
+"""Seconds for an answer of a Valkey on this machine."""
+
+
+class Counters:
+    """Runs the Valkey while the ``with`` block lasts."""
+
+    def __init__(self) -> None:
+        self._exits = contextlib.ExitStack()
+        self._valkey = ValkeyProcess()
+        self._client: Any = None  # redis types its commands for both its clients, the asynchronous one too
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as exits:
+            exits.enter_context(self._valkey)
+            host, _, port = self._valkey.address.rpartition(":")
+            self._client = exits.enter_context(redis.Redis(host=host, port=int(port), socket_timeout=_WITHIN))
+            self._exits = exits.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exits.close()
+
+    @property
+    def address(self) -> str:
+        """``host:port`` of the Valkey."""
+        return self._valkey.address
+
+    def get(self, key: str) -> int:
+        """A counter by its full key; 0 where nothing was counted."""
+        return int(self._client.get(key) or 0)
+
+    def reset(self) -> None:
+        """Forget every count."""
+        self._client.flushall()
