@@ -27,3 +27,4 @@ AMBIGUOUS_DEFAULT: Final = Code("LR018", "two LLMRoutes of one gateway take requ
 AMBIGUOUS_HEADERS: Final = Code("LR019", "two limits look alike in the response headers")
 UNKNOWN_API: Final = Code("LR020", "the LLMRoute is of an API version that this version does not know")
 NO_NAME: Final = Code("LR021", "a name is not one that Kubernetes takes")
+IN_A_LIST: Final = Code("LR022", "an LLMRoute stands inside a List")

@@ -46,6 +46,16 @@ def compile_policies(
     return Compiled(plan, artifacts, tuple(findings))
 
 
+def _hidden_in(document: Document) -> Iterable[Diagnostic]:
+    """LLMRoutes that would pass through untouched, as items of a ``List``."""
+    items = document.value.get("items") if isinstance(document.value, dict) else None
+    for index, item in enumerate(items if isinstance(items, list) else []):
+        if isinstance(item, dict) and item.get("kind") == names.KIND:
+            message = "an LLMRoute inside a List is not read"
+            hint = "give it as a document of its own"
+            yield Diagnostic(codes.IN_A_LIST, document.origin(("items", index)), message, hint)
+
+
 def _no_route(file: str) -> Diagnostic:
     hint = f"a document with apiVersion: {names.API_VERSION} and kind: {names.KIND} is needed"
     return Diagnostic(codes.NO_LLMROUTE, Origin(file), "there is no LLMRoute to compile", hint)
@@ -55,6 +65,7 @@ def _parse_all(documents: Sequence[Document], findings: list[Diagnostic]) -> Ite
     for document in documents:
         version, kind = document.kind
         if kind != names.KIND:
+            findings.extend(_hidden_in(document))
             continue
         if version != names.API_VERSION:
             message = f"an LLMRoute of apiVersion {version or 'unknown'} cannot be read"

@@ -133,6 +133,15 @@ def test_a_file_in_the_way_leaves_the_others_alone(llmroute: Run, tmp_path: Path
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["ratelimit"]
 
 
+def test_a_directory_in_a_files_place(llmroute: Run, tmp_path: Path) -> None:
+    """Seen before anything is written."""
+    (tmp_path / "out/ratelimit/default.ratelimit-demo.yaml").mkdir(parents=True)
+    done = llmroute("generate", "--target", "envoy", str(EXAMPLE / "llmroute.yaml"), "-o", "out")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "it is a directory" in done.stderr
+    assert not (tmp_path / "out/envoy.yaml").exists()
+
+
 @pytest.mark.parametrize(
     "arguments", [["generate"], ["generate", "-", "--target", "nginx"], ["check", "-", "--eg-version", "1.8"], ["nope"]]
 )

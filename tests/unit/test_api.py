@@ -108,6 +108,13 @@ def test_a_stream_without_an_llmroute(text: str) -> None:
     assert message.startswith("0:0 LR007 there is no LLMRoute to compile")
 
 
+def test_an_llmroute_inside_a_list_is_not_passed_over() -> None:
+    """``kubectl get -o yaml`` makes such lists; to pass it on untouched would be to ignore it."""
+    inner = "\n".join(f"  {line}" for line in HEAD.splitlines()).replace("  api", "- api", 1)
+    messages = found(f"apiVersion: v1\nkind: List\nitems:\n{inner}\n---\n{HEAD}")
+    assert messages == ["4:3 LR022 an LLMRoute inside a List is not read | give it as a document of its own"]
+
+
 def test_the_catalogue_has_no_code_twice() -> None:
     """An id means one thing."""
     ids = [code.id for name, code in vars(codes).items() if name.isupper()]

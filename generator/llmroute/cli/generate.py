@@ -44,6 +44,9 @@ def _stream(artifacts: Sequence[Artifact]) -> str:
 def _write_all(artifacts: Sequence[Artifact], directory: Path) -> None:
     """All files or none: each is written beside its place first, then all are moved there."""
     pending: list[tuple[Path, Path]] = []
+    for artifact in artifacts:
+        if (directory / artifact.path).is_dir():
+            raise Failure(f"cannot write {directory / artifact.path}: it is a directory")
     try:
         for artifact in artifacts:
             path = directory / artifact.path

@@ -49,7 +49,7 @@ def _image(variable: str) -> str:
 def _envoy() -> dict[str, Any]:
     return {
         "image": _image("LLMROUTE_ENVOY_IMAGE"),
-        "command": ["envoy", "-c", "/etc/envoy/envoy.yaml"],
+        "command": ["envoy", "-c", "/etc/envoy/envoy.yaml", "--log-level", "warning"],
         "volumes": [f"./{BOOTSTRAP}:/etc/envoy/envoy.yaml:ro"],
         "ports": [
             Comment("Loopback: put something with TLS in front before others may come.", _published()),
@@ -109,8 +109,8 @@ def _redis() -> dict[str, Any]:
     return {
         "image": _image("LLMROUTE_REDIS_IMAGE"),
         "command": Comment(
-            "On disk, as a restart without it gives everybody a new window.",
-            ["redis-server", "--appendonly", "yes", "--save", "", "--dir", "/data"],
+            "On disk, as a restart without it gives everybody a new window. Reached from this network alone.",
+            ["redis-server", "--appendonly", "yes", "--save", "", "--dir", "/data", "--protected-mode", "no"],
         ),
         "volumes": ["counters:/data"],
         "healthcheck": {"test": ["CMD", "redis-cli", "ping"], **_HEALTHY},
