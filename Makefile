@@ -67,6 +67,18 @@ regenerate: $(STAMP) ## Write the generated files: the bundled filter and the ex
 	@$(BIN)/python tools/bundle_filter.py
 	@$(BIN)/python tools/examples.py
 
+.PHONY: tools
+tools: $(STAMP) ## Find or build the pinned tools of the e2e stacks into .tools (ARGS="kind helm" for some)
+	@$(BIN)/python -m tools.fetch $(ARGS)
+
+CASES := e2e/test_original_cases.py e2e/test_headers.py e2e/test_charges.py e2e/test_streams.py e2e/test_bypasses.py
+
+.PHONY: equality
+equality: tools ## Compare the local stack with the real Envoy Gateway, case by case
+	@for stack in local standalone; do \
+	  $(BIN)/python -m pytest -q $(CASES) --stack $$stack --enforce --record .tools/$$stack.json || exit 1; done
+	@$(BIN)/python -m tools.same_records .tools/local.json .tools/standalone.json
+
 .PHONY: lua-tools
 lua-tools:
 	@tools/lua_tools.sh $(CACHE)

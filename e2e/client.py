@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -13,15 +14,31 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
-from llmroute import names
-from llmroute.conformance.upstream import MARK_HEADER, SCRIPT_HEADER, Script, Served, script_header
 
 from e2e.stacks import Stack
+from llmroute import names
+from llmroute.conformance.upstream import MARK_HEADER, SCRIPT_HEADER, Script, Served, script_header
 
 MODEL: Final = "gpt-4o-mini"
 CHAT: Final = "/v1/chat/completions"
 WITHIN: Final = 10.0
 """Seconds until a condition must have come."""
+VARYING: Final = frozenset(
+    {
+        "content-length",  # of a refusal: it holds the seconds
+        "date",
+        "retry-after",
+        "retry-after-ms",
+        "x-envoy-upstream-service-time",
+        "x-ratelimit-reset-requests",
+        "x-ratelimit-reset-tokens",
+        "x-request-id",
+    }
+)
+"""Headers whose value differs from run to run."""
+HOP_BY_HOP: Final = frozenset({"connection", "transfer-encoding", "x-should-retry"})
+"""Headers that a proxy sets for one connection; and the one that depends on the time of day."""
+_WAIT: Final = re.compile(r"in \d+s")
 
 
 def usage(total: int, prompt: int = 13, completion: int = 12) -> dict[str, int]:
@@ -49,6 +66,8 @@ class Client:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.user = f"user-{uuid.uuid4().hex[:12]}"
+        self.observations: list[dict[str, Any]] = []
+        """What was seen, without what differs from run to run: for comparing stacks (``--record``)."""
         self._http = httpx.Client(base_url=stack.url, timeout=WITHIN, trust_env=False)
 
     def close(self) -> None:
@@ -84,7 +103,7 @@ class Client:
         """Any request, byte for byte."""
         mark, sent = self._marked(headers, script)
         response = self._http.request(method, path, content=content, headers=sent)
-        return Answer(response.status_code, response.headers, response.content, self._served(mark))
+        return self._noted(Answer(response.status_code, response.headers, response.content, self._served(mark)))
 
     def send_padded(self, content: bytes, user: str) -> Answer:
         """A request whose user header goes over the wire as it stands: httpx refuses outer white space."""
@@ -93,7 +112,8 @@ class Client:
         try:
             connection.request("POST", CHAT, content, dict(sent))
             response = connection.getresponse()
-            return Answer(response.status, httpx.Headers(response.getheaders()), response.read(), self._served(mark))
+            head = httpx.Headers(response.getheaders())
+            return self._noted(Answer(response.status, head, response.read(), self._served(mark)))
         finally:
             connection.close()
 
@@ -104,6 +124,21 @@ class Client:
         content = {"model": MODEL, "messages": [], "stream": True} | dict(body)
         with self._http.stream("POST", CHAT, content=json.dumps(content), headers=sent) as response:
             yield response
+
+    def _noted(self, answer: Answer) -> Answer:
+        self.observations.append(
+            {
+                "status": answer.status,
+                "headers": sorted(
+                    (name, "…" if name in VARYING else value)
+                    for name, value in answer.headers.multi_items()
+                    if name not in HOP_BY_HOP
+                ),
+                "body": _WAIT.sub("in …", answer.body.decode("utf-8", "replace")),
+                "reached": answer.served is not None,
+            }
+        )
+        return answer
 
     def _marked(
         self, headers: Mapping[str, str] | list[tuple[str, str]] | None, script: Script | None
@@ -122,7 +157,9 @@ class Client:
         """The counter once it is ``expected`` (a charge lands just after its answer), or what it is after all."""
         values = values or (self.user,)
         wait_for(lambda: self.stack.used(limit, *values) >= expected)
-        return self.stack.used(limit, *values)
+        used = self.stack.used(limit, *values)
+        self.observations.append({"limit": limit, "used": used})
+        return used
 
 
 def wait_for(condition: Callable[[], bool]) -> bool:

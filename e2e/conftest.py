@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from e2e.client import Client
+from e2e.clock import wait_until_clear
 from e2e.stacks import STACKS, Stack, Unavailable
+from e2e.stacks.local import LocalStack
+from llmroute.pipeline import compile_policies
+from llmroute.plan import Unit
+from llmroute.targets import ENVOY_GATEWAY, capabilities
 
 EXAMPLES = Path(__file__).parent.parent / "manifests" / "examples"
+
+
+RECORDS = pytest.StashKey[dict[str, list[dict[str, Any]]]]()
+"""What each test saw, by its id."""
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the records (``--record``, without xdist)."""
+    file = session.config.getoption("--record")
+    if file:
+        records = session.config.stash.get(RECORDS, {})
+        Path(file).write_text(json.dumps(records, indent=1, sort_keys=True), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
@@ -32,19 +51,29 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
 Serve = Callable[[str], Client]
 
 
+def _units(policy: str) -> set[Unit]:
+    """Which windows a policy counts in."""
+    plan = compile_policies([("policy.yaml", policy)], capabilities(ENVOY_GATEWAY)).plan
+    return {limit.unit for route in plan.routes for _, limit in route.limits()}
+
+
 @pytest.fixture
-def serve(stack: Stack) -> Iterator[Serve]:
-    """``serve(policy)``: the policy in force, and a client with a fresh user."""
+def serve(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Serve]:
+    """``serve(policy)``: the policy in force, none of its windows about to end, and a client with a fresh user."""
     clients: list[Client] = []
 
     def apply(policy: str) -> Client:
         stack.apply(policy)
+        if not isinstance(stack, LocalStack):  # its clock stands still
+            wait_until_clear(_units(policy))
         clients.append(Client(stack))
         return clients[-1]
 
     yield apply
     for client in clients:
         client.close()
+    recorded = [observation for client in clients for observation in client.observations]
+    request.config.stash.setdefault(RECORDS, {})[request.node.nodeid] = recorded
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from llmroute import names
 
 from e2e.client import MODEL, Answer, Client, assert_refused
 from e2e.conftest import Serve
+from llmroute import names
 from tests.policies import header, limit, route, rule, text
 
 POLICY = text(

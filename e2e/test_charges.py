@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from llmroute import names
-from llmroute.conformance.upstream import Break, Script
 
 from e2e.client import Client, assert_refused, usage
 from e2e.conftest import Serve
+from llmroute import names
+from llmroute.conformance.upstream import Break, Script
 from tests.policies import header, limit, route, rule, text
 
 POLICY = text(route(rule(limit(1000, unit="Day"), headers=[header(names.USER_HEADER, "Distinct")])))
@@ -38,6 +38,7 @@ def client(serve: Serve) -> Client:
 def test_the_reported_usage(client: Client, reported: dict[str, Any], charged: int) -> None:
     """The total that the API reports, even when it is not the sum; the sum where there is none."""
     assert client.chat(script=Script(usage=reported)).status == 200
+    assert client.settled(charged) == charged
     assert client.chat(script=Script(usage=usage(1))).status == (200 if charged < 1000 else 429)
     expected = charged + (1 if charged < 1000 else 0)
     assert client.settled(expected) == expected

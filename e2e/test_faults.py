@@ -18,6 +18,10 @@ from pathlib import Path
 import httpx
 import pytest
 import redis
+
+from e2e.client import CHAT, wait_for
+from e2e.stacks.protocol import Unavailable
+from e2e.stacks.tools import tool
 from llmroute import names
 from llmroute.conformance.upstream import MARK_HEADER, ScriptedUpstream
 from llmroute.emit.envoy_static import LISTENER, EnvoyOptions, envoy_static
@@ -29,10 +33,6 @@ from llmroute.local.valkey import ValkeyProcess
 from llmroute.pipeline import compile_policies
 from llmroute.plan import Endpoint, Plan
 from llmroute.targets import ENVOY, capabilities
-
-from e2e.client import CHAT, wait_for
-from e2e.stacks.protocol import Unavailable
-from e2e.stacks.tools import tool
 from tests.policies import header, limit, route, rule, text
 
 TOKENS = 37
@@ -54,14 +54,14 @@ class Parts:
     envoys: list[EnvoyProcess] = field(default_factory=list)
     exits: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
-    def add_ratelimit(self) -> RatelimitProcess:
-        """One more rate limit service on the same Redis."""
+    def add_ratelimit(self, connections: int = 1) -> RatelimitProcess:
+        """One more rate limit service on the same Redis, with so many connections to it."""
         files = []
         for artifact in ratelimit_config(self.plan):
             file = self.folder / Path(artifact.path).name
             file.write_text(artifact.text, encoding="utf-8")
             files.append(file)
-        service = RatelimitProcess(files, self.valkey.address, binary=tool("ratelimit"))
+        service = RatelimitProcess(files, self.valkey.address, redis_pool_size=connections, binary=tool("ratelimit"))
         self.ratelimits.append(self.exits.enter_context(service))
         return service
 
@@ -197,6 +197,24 @@ def test_a_redis_without_disk_forgets(parts: Parts) -> None:
     assert parts.used(USER) == 0
     assert wait_for(lambda: parts.ask(USER)[0] == 200), "the service connects again"
     assert parts.settled(USER, TOKENS) == TOKENS
+
+
+def test_a_redis_restart_loses_at_most_a_charge_for_each_connection(parts: Parts) -> None:
+    """The service finds out that a connection is dead by failing one call on it: a check is refused, a charge is lost."""
+    connections = 10
+    service = parts.add_ratelimit(connections)
+    parts.add_envoy(service)
+    assert parts.ask(USER) == (200, True)
+    assert parts.settled(USER, TOKENS) == TOKENS
+    kill(parts.valkey)
+    parts.valkey.start()
+    answers = [parts.ask(USER) for _ in range(60)]
+    assert {a for a in answers if a[0] != 200} <= {(500, False)}
+    admitted = sum(status == 200 for status, _ in answers)
+    lost = connections - (60 - admitted)
+    assert lost >= 0, "a check that failed used up a connection too"
+    assert parts.settled(USER, (admitted - lost) * TOKENS) >= (admitted - lost) * TOKENS
+    assert parts.used(USER) <= admitted * TOKENS
 
 
 def test_traffic_while_the_service_restarts(parts: Parts) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from llmroute import names
-from llmroute.conformance.upstream import Script
 
 from e2e.client import Client, assert_refused
 from e2e.conftest import Serve
 from e2e.stacks.local import LocalStack
+from llmroute import names
+from llmroute.conformance.upstream import Script
 from tests.policies import header, limit, route, rule, text
 
 USERS = [header(names.USER_HEADER, "Distinct")]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from llmroute.conformance.upstream import Script
-
 from e2e.client import Client, assert_refused, usage
+from llmroute.conformance.upstream import Script
 
 Example = Callable[[str], Client]
 

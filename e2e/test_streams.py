@@ -7,11 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
-from llmroute import names
-from llmroute.conformance.upstream import Break, Chunk, Script
 
 from e2e.client import MODEL, Client, assert_refused, usage
 from e2e.conftest import Serve
+from llmroute import names
+from llmroute.conformance.upstream import Break, Chunk, Script
 from tests.policies import header, limit, route, rule, text
 
 POLICY = text(route(rule(limit(1000, unit="Day"), headers=[header(names.USER_HEADER, "Distinct")])))

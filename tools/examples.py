@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from llmroute.emit import Artifact
+from llmroute.emit.compose import COMPOSE as COMPOSE_FILE
 from llmroute.pipeline import compile_policies
-from llmroute.targets import ENVOY, ENVOY_GATEWAY, capabilities
+from llmroute.targets import COMPOSE, ENVOY, ENVOY_GATEWAY, capabilities
 
+WITH_COMPOSE = "ratelimit-demo"
+"""The one example with a ``compose.yaml``: that is the same for all, and what it runs is nearly ``envoy/``."""
 ROOT = Path(__file__).resolve().parent.parent / "manifests" / "examples"
 
 
@@ -30,6 +33,9 @@ def outputs(policy: Path) -> Iterator[Artifact]:
         folder = "envoy/" if target == ENVOY else ""
         for artifact in compiled.artifacts:
             yield Artifact(folder + artifact.path, artifact.text)
+    if policy.parent.name == WITH_COMPOSE:
+        made = compile_policies([(name, text)], capabilities(COMPOSE)).artifacts
+        yield from (Artifact(f"compose/{a.path}", a.text) for a in made if a.path == COMPOSE_FILE)
 
 
 def examples() -> list[Path]:

@@ -17,9 +17,26 @@ def _standalone() -> Stack:
     return StandaloneStack()
 
 
+def _docker() -> Stack:
+    try:
+        from e2e.stacks.docker import DockerStack
+    except ModuleNotFoundError as missing:
+        raise Unavailable(f"the Python package {missing.name}: pip install -e '.[dev]'") from missing
+
+    return DockerStack()
+
+
+def _kind() -> Stack:
+    from e2e.stacks.kind import KindStack  # needs more than the others
+
+    return KindStack()
+
+
 STACKS: Final[Mapping[str, Callable[[], Stack]]] = {
     "local": LocalStack,
     "process": ProcessStack,
     "standalone": _standalone,
+    "docker": _docker,
+    "kind": _kind,
 }
 """Constructors by the name that ``--stack`` takes; each raises ``Unavailable`` where it cannot run."""

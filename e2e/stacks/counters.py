@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import redis
+
 from llmroute.local.valkey import ValkeyProcess
 
 _WITHIN: Final = 5.0

@@ -12,6 +12,9 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from e2e.clock import window_start
+from e2e.stacks.protocol import Unavailable
+from e2e.stacks.tools import tool
 from llmroute.conformance.upstream import ScriptedUpstream
 from llmroute.diagnostic import has_errors
 from llmroute.emit.envoy_rate_limits import chain
@@ -26,10 +29,6 @@ from llmroute.local.valkey import valkey_binary
 from llmroute.pipeline import compile_policies
 from llmroute.plan import Endpoint, Plan
 from llmroute.targets import ENVOY, capabilities
-
-from e2e.clock import window_start
-from e2e.stacks.protocol import Unavailable
-from e2e.stacks.tools import tool
 
 if TYPE_CHECKING:
     from e2e.stacks.counters import Counters  # at run time only where it is used: it needs a Redis client

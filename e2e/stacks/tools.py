@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from llmroute.local.tools import on_path
-
 from e2e.stacks.protocol import Unavailable
+from llmroute.local.tools import on_path
 
 _LINKS: Final = Path(__file__).resolve().parent.parent.parent / ".tools"
 _OTHER_NAMES: Final = {"ratelimit": ("service_cmd",)}

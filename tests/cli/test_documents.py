@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from llmroute.cli.app import _COMMANDS
 from llmroute.pipeline import compile_policies
 from llmroute.targets import ENVOY_GATEWAY, capabilities
-
 from tests.cli.conftest import ROOT
 
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md", *ROOT.glob("docs/**/*.md")])

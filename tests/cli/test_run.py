@@ -15,8 +15,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from llmroute.conformance.upstream import ScriptedUpstream
 
+from llmroute.conformance.upstream import ScriptedUpstream
 from tests.cli.conftest import ROOT, Run
 
 ORIGINAL = str(ROOT / "manifests/examples/ratelimit-demo/llmroute.yaml")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from llmroute import names
 
+from llmroute import names
 from tests.filters.proxy import ENGINES, JSON_ANSWER, Engine, cuts, tokens
 
 ASK = b'{"model":"m","messages":["0123456789"]}'

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from llmroute import names
 
+from llmroute import names
 from tests.filters.proxy import SSE_ANSWER, Engine, tokens
 from tests.filters.test_streams import DONE, UNASKED, delta, last, usage
 

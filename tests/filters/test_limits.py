@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from llmroute.render.lua import JSON
 
+from llmroute.render.lua import JSON
 from tests.filters.proxy import Engine, Headers, Message, Stream
 
 KINDS = [f"x-ratelimit-{what}-{kind}" for what in ("limit", "remaining", "reset") for kind in ("tokens", "requests")]

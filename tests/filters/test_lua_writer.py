@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from llmroute.render.lua import MODULES, bundle, filter_source, lua_literal
 
+from llmroute.render.lua import MODULES, bundle, filter_source, lua_literal
 from tests.filters.proxy import ENGINES, HERE
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from llmroute import names
 
+from llmroute import names
 from tests.filters.proxy import ENGINES, Engine
 
 if TYPE_CHECKING:

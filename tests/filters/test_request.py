@@ -6,9 +6,9 @@ import json
 import re
 
 import pytest
+
 from llmroute import names
 from llmroute.render.lua import JSON
-
 from tests.filters.proxy import Engine
 
 ANY = b'{"model":"m","messages":["hi"]}'

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from llmroute import names
 
+from llmroute import names
 from tests.filters.proxy import ENGINES, SSE_ANSWER, Engine, Message, Stream, cuts, tokens
 
 ASKED = b'{"model":"m","stream":true,"messages":["1"],"stream_options":{"include_usage":true}}'

@@ -7,8 +7,8 @@ import re
 from typing import Final
 
 import pytest
-from llmroute.render.lua import filter_source
 
+from llmroute.render.lua import filter_source
 from tests.filters.proxy import ENGINES, HERE
 
 ENTRIES: Final = ("envoy_on_request", "envoy_on_response")

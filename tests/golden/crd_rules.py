@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import cel
 from cel.stdlib import add_stdlib_to_context
-from llmroute.diagnostic import FieldPath, field_name
 
+from llmroute.diagnostic import FieldPath, field_name
 from tests.golden.crd_schema import Schema, children
 
 _RESERVED: Final = frozenset(

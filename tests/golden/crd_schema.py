@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import re2
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
+
 from llmroute.diagnostic import FieldPath, field_name
 
 Schema = Mapping[str, Any]

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import yaml
+
 from llmroute import names
 from llmroute.limiter import parse
 from llmroute.local.envoy import validate as validate_bootstrap
 from llmroute.pipeline import compile_policies
 from llmroute.render.lua import filter_source
 from llmroute.targets import ENVOY_GATEWAY, capabilities
-
 from tests.golden.crds import validate
 from tools.examples import examples, outputs
 

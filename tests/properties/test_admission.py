@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import hypothesis.strategies as st
 from hypothesis import given
+
 from llmroute.limiter import Code, Decision, Descriptor, Limiter, Unit, parse
 from llmroute.limiter.semantics import PolicyLimit, ReferenceLimiter
 

@@ -6,8 +6,6 @@ into is thrown away.
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +17,9 @@ import pytest
 import redis
 from envoy.service.ratelimit.v3 import rls_pb2, rls_pb2_grpc
 from hypothesis import assume, given, settings
+
+from e2e.stacks.protocol import Unavailable
+from e2e.stacks.tools import tool
 from llmroute.local.ratelimit import RatelimitProcess
 from llmroute.local.ratelimit_service import EmbeddedRateLimit
 from llmroute.local.valkey import ValkeyProcess
@@ -68,11 +69,14 @@ class Services:
 
 
 @pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+def services(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """Both services on the same configuration."""
-    binary = os.environ.get("LLMROUTE_RATELIMIT") or shutil.which("ratelimit") or shutil.which("service_cmd")
-    if not binary:
-        pytest.skip("envoyproxy/ratelimit binary not on PATH (LLMROUTE_RATELIMIT)")
+    try:
+        binary = tool("ratelimit")
+    except Unavailable as missing:
+        if request.config.getoption("--enforce"):
+            raise
+        pytest.skip(f"missing capability: {missing}")
     config = tmp_path_factory.mktemp("config") / "ns.yaml"
     config.write_text(CONFIG)
     with (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from llmroute import codes
 from llmroute.pipeline import compile_policies
 from llmroute.targets import ENVOY_GATEWAY, capabilities

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from llmroute.diagnostic import Severity
 from llmroute.targets import ENVOY, ENVOY_GATEWAY
-
 from tests.policies import MODEL, USER, findings, header, limit, route, rule
 
 DISTINCT_USER = header(USER, "Distinct")

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import yaml
+
 from llmroute import names
 from llmroute.encoding import encode
 from llmroute.limiter import Code, Descriptor, Limiter, parse
 from llmroute.plan import Kind, Limit, Plan, Unit
 from llmroute.targets import ENVOY
-
 from tests.policies import MODEL, USER, compiled, header, limit, route, rule
 from tests.unit.test_check import backend
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+
 from llmroute.render.yaml import Block, Comment, dump, join
 from llmroute.source import read
 

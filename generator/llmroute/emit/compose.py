@@ -97,7 +97,7 @@ def _ratelimit() -> dict[str, Any]:
             ),
             "REDIS_SOCKET_TYPE": "tcp",
             "REDIS_URL": f"{REDIS_SERVICE}:{REDIS_PORT}",
-            "USE_STATSD": "false",
+            "DISABLE_STATS": Comment("Else it logs every call.", "true"),
             "LOG_LEVEL": "warn",
         },
         "depends_on": {REDIS_SERVICE: {"condition": "service_healthy"}},

@@ -41,6 +41,7 @@ class HttpFilters:
             "failure_mode_deny": Comment(_WHEN_AWAY[self.fail_closed], self.fail_closed),
             "timeout": "1s",
             "enable_x_ratelimit_headers": "DRAFT_VERSION_03",
+            "disable_x_envoy_ratelimited_header": True,
             "rate_limit_service": {
                 "transport_api_version": "V3",
                 "grpc_service": {"envoy_grpc": {"cluster_name": self.ratelimit_cluster}},
@@ -50,7 +51,7 @@ class HttpFilters:
             _filter(_BUFFER, "buffer.v3.Buffer", {"max_request_bytes": self.body_limit}),
             _filter(_LUA, "lua.v3.Lua", {"default_source_code": {"inline_string": Block(filter_source())}}),
             _filter(_RATELIMIT, "ratelimit.v3.RateLimit", ratelimit),
-            _filter(_ROUTER, "router.v3.Router", {}),
+            _filter(_ROUTER, "router.v3.Router", {"suppress_envoy_headers": True}),
         ]
 
 

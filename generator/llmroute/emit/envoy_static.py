@@ -52,6 +52,7 @@ def _listener(plan: Plan, options: EnvoyOptions) -> dict[str, Any]:
         "@type": _HTTP,
         "stat_prefix": LISTENER,
         "use_remote_address": True,
+        "server_header_transformation": "PASS_THROUGH",
         "normalize_path": True,
         "merge_slashes": True,
         "common_http_protocol_options": {"headers_with_underscores_action": "REJECT_REQUEST"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from llmroute.limiter.config import ConfigError, Limit, Rate, domains_of, find_limit, parse
 from llmroute.limiter.window import Unit
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from llmroute.limiter import Code, Descriptor, Limiter, Rate, RequestError, Status, Unit, parse
 
 CONFIG = """\

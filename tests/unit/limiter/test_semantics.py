@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from llmroute.limiter.semantics import PolicyLimit, ReferenceLimiter
 from llmroute.limiter.window import Unit
 

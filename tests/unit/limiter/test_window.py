@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from llmroute.limiter.window import Unit, until_reset, window_start
 
 DAY = 24 * 60 * 60

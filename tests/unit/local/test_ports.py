@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+
 from llmroute.local.ports import free_port, free_ports, http_get, port_is_free, split_address
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+
 from llmroute.local.errors import LocalError, MissingTool, StartError
 from llmroute.local.processes import ManagedProcess
 

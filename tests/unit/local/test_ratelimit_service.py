@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 import pytest
 from envoy.service.ratelimit.v3 import rls_pb2, rls_pb2_grpc
+
 from llmroute.limiter import ConfigError
 from llmroute.local.errors import LocalError, StartError
 from llmroute.local.ratelimit_service import EmbeddedRateLimit

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import redis
+
 from llmroute.local import envoy, ratelimit, valkey
 from llmroute.local.envoy import EnvoyProcess, validate
 from llmroute.local.errors import InvalidBootstrap, LocalError, MissingTool, StartError

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from llmroute.conformance.upstream import SCRIPT_HEADER, Script, ScriptedUpstream, script_header
 
 CHAT = "/openai/v1/chat/completions"

@@ -6,8 +6,8 @@ import json
 
 import httpx
 import pytest
-from llmroute.conformance.upstream import SCRIPT_HEADER, Break, Chunk, Script, ScriptedUpstream
 
+from llmroute.conformance.upstream import SCRIPT_HEADER, Break, Chunk, Script, ScriptedUpstream
 from tests.unit.upstream.conftest import CHAT, command, raw_post
 
 STREAM = {"model": "m", "stream": True}

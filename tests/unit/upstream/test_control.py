@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from llmroute.conformance.upstream import MARK_HEADER, Chunk, Script, ScriptedUpstream
-from llmroute.conformance.upstream.control import RELEASE_PATH, SERVED_PATH, from_document, to_document
 
 from e2e.stacks.remote_upstream import RemoteUpstream
+from llmroute.conformance.upstream import MARK_HEADER, Chunk, Script, ScriptedUpstream
+from llmroute.conformance.upstream.control import RELEASE_PATH, SERVED_PATH, from_document, to_document
 from tests.unit.upstream.conftest import CHAT, TIMEOUT, command
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from llmroute.conformance.upstream import ScriptedUpstream
 
 CHAT = "/openai/v1/chat/completions"

@@ -12,9 +12,9 @@ import threading
 
 import httpx
 import pytest
+
 from llmroute.conformance.upstream import MARK_HEADER, Break, Chunk, Script, ScriptedUpstream, script_header
 from llmroute.conformance.upstream.script import parse_script
-
 from tests.unit.upstream.conftest import CHAT, command
 
 STREAM = {"model": "m", "stream": True, "stream_options": {"include_usage": True}}

@@ -1,0 +1,136 @@
+"""What Envoy Gateway on a host needs beside the generated documents, and in place of some of them. Pure.
+
+The generated HTTPRoute and policies go in as they are, but for one defect of Envoy Gateway's file
+provider, which ``without_cost_numbers`` gets around. Gateways and backends of the input belong to a cluster;
+here a Gateway on a port of this machine takes their place, and a Backend on loopback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from llmroute import names
+from llmroute.emit.metadata import ENVOY_GATEWAY_API, GATEWAY_API
+from llmroute.lower import DEFAULT_NAMESPACE
+from llmroute.plan import Endpoint, Plan
+
+Document = dict[str, Any]
+
+CONTROLLER: Final = "gateway.envoyproxy.io/gatewayclass-controller"
+GENERATED: Final = ("HTTPRoute", "EnvoyExtensionPolicy", "BackendTrafficPolicy")
+_CLASS: Final = "host"
+_API: Final = f"{ENVOY_GATEWAY_API}/v1alpha1"
+_CLUSTER: Final = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """``envoy_version``: the folder that holds the Envoy. ``listen``: the Gateway's port. The rest: where things are."""
+
+    envoy_version: str
+    listen: int
+    upstream: Endpoint
+    ratelimit: Endpoint
+
+
+def host_documents(generated: Iterable[Document], plan: Plan, host: Host) -> list[Document]:
+    """Everything for the resources folder, for the documents that were generated from ``plan``."""
+    ours = [_in_namespace(document) for document in generated if document["kind"] in GENERATED]
+    namespaces = {route.namespace or DEFAULT_NAMESPACE for route in plan.routes}
+    gateways = {gateway.name for route in plan.routes for gateway in route.gateways}
+    if len(namespaces) != 1 or len(gateways) != 1:
+        raise ValueError("the standalone stack has one Gateway: all LLMRoutes must be in its namespace and name it")
+    (namespace,), (gateway,) = namespaces, gateways
+    backends = {b.name: _backend(namespace, b.name, host.upstream) for route in plan.routes for b in route.backends}
+    documents = [
+        _gateway_class(),
+        _envoy_proxy(namespace, host),
+        _gateway(namespace, gateway, host),
+        *backends.values(),
+    ]
+    if any(True for route in plan.routes for _ in route.limits()):
+        documents.append(_ratelimit_address(namespace, gateway, host.ratelimit))
+    return [*documents, *(without_cost_numbers(document) for document in ours)]
+
+
+def without_cost_numbers(document: Document) -> Document:
+    """The document without ``cost.request.number``: Envoy Gateway 1.9.1 panics on it in a file (PLATFORM 6.7).
+
+    A check that costs 0 reads the metadata key that the filter sets to 0; one that costs 1 is what no cost means.
+    """
+    if document["kind"] != "BackendTrafficPolicy" or "rateLimit" not in document["spec"]:
+        return document
+    rules = [_rule_without_number(rule) for rule in rules_of(document)]
+    limits = document["spec"]["rateLimit"] | {"global": {"rules": rules}}
+    return document | {"spec": document["spec"] | {"rateLimit": limits}}
+
+
+def rules_of(traffic_policy: Document) -> Sequence[Mapping[str, Any]]:
+    """The limits of a BackendTrafficPolicy."""
+    rules: Sequence[Mapping[str, Any]] = traffic_policy["spec"].get("rateLimit", {"global": {"rules": []}})["global"][
+        "rules"
+    ]
+    return rules
+
+
+def _rule_without_number(rule: Mapping[str, Any]) -> dict[str, Any]:
+    cost = dict(rule["cost"])
+    if cost.pop("request")["number"] == 0:
+        metadata = {"namespace": names.METADATA_NAMESPACE, "key": names.NO_COST}
+        cost["request"] = {"from": "Metadata", "metadata": metadata}
+    return {key: value for key, value in rule.items() if key != "cost"} | ({"cost": cost} if cost else {})
+
+
+def _in_namespace(document: Document) -> Document:
+    return document | {"metadata": {"namespace": DEFAULT_NAMESPACE} | document["metadata"]}
+
+
+def _object(api: str, kind: str, name: str, namespace: str | None, spec: Document) -> Document:
+    place = {"namespace": namespace} if namespace else {}
+    return {"apiVersion": api, "kind": kind, "metadata": {"name": name} | place, "spec": spec}
+
+
+def _gateway_class() -> Document:
+    return _object(f"{GATEWAY_API}/v1", "GatewayClass", _CLASS, None, {"controllerName": CONTROLLER})
+
+
+def _envoy_proxy(namespace: str, host: Host) -> Document:
+    spec = {
+        "provider": {"type": "Host", "host": {"envoyVersion": host.envoy_version}},
+        # Hot restart is for a successor that never comes; its shared memory would outlive Envoy.
+        "extraArgs": ["--disable-hot-restart"],
+    }
+    return _object(_API, "EnvoyProxy", _CLASS, namespace, spec)
+
+
+def _gateway(namespace: str, name: str, host: Host) -> Document:
+    parameters = {"group": ENVOY_GATEWAY_API, "kind": "EnvoyProxy", "name": _CLASS}
+    spec = {
+        "gatewayClassName": _CLASS,
+        "infrastructure": {"parametersRef": parameters},
+        "listeners": [{"name": "http", "protocol": "HTTP", "port": host.listen}],
+    }
+    return _object(f"{GATEWAY_API}/v1", "Gateway", name, namespace, spec)
+
+
+def _backend(namespace: str, name: str, upstream: Endpoint) -> Document:
+    address = {"address": upstream.host, "port": upstream.port}
+    return _object(_API, "Backend", name, namespace, {"endpoints": [{"ip": address}]})
+
+
+def _ratelimit_address(namespace: str, gateway: str, ratelimit: Endpoint) -> Document:
+    """Envoy Gateway writes a cluster's service and its TLS for the ratelimit cluster."""
+    place = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address"
+    address = {"address": ratelimit.host, "port_value": ratelimit.port}
+    operations = [
+        {"op": "replace", "path": place, "value": address},
+        {"op": "remove", "path": "/transport_socket"},
+    ]
+    spec = {
+        "targetRef": {"group": GATEWAY_API, "kind": "Gateway", "name": gateway},
+        "type": "JSONPatch",
+        "jsonPatches": [{"type": _CLUSTER, "name": "ratelimit_cluster", "operation": o} for o in operations],
+    }
+    return _object(_API, "EnvoyPatchPolicy", "ratelimit-address", namespace, spec)

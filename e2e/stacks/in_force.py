@@ -1,0 +1,84 @@
+"""Whether an Envoy serves what Envoy Gateway was given, read from its ``/config_dump``: no request is counted. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from e2e.stacks.gateway_limits import GatewayLimit
+from e2e.stacks.host_documents import Document
+
+Dump = Mapping[str, Any]
+
+
+def missing(dump: Dump, documents: Sequence[Document], limits: Sequence[GatewayLimit], port: int) -> list[str]:
+    """What is not there yet, in words; nothing when all is in force."""
+    return [
+        *_missing_listener(dump, port),
+        *_missing_clusters(dump, bool(limits)),
+        *_missing_routes(dump, documents, limits),
+    ]
+
+
+def _missing_listener(dump: Dump, port: int) -> Iterator[str]:
+    states = [each.get("active_state") for each in _all(dump, "ListenersConfigDump", "dynamic_listeners")]
+    ports = {state["listener"]["address"]["socket_address"]["port_value"] for state in states if state}
+    if port not in ports:
+        yield f"an active listener on port {port}"
+
+
+def _missing_clusters(dump: Dump, limited: bool) -> Iterator[str]:
+    clusters = {
+        each["cluster"]["name"]: each["cluster"] for each in _all(dump, "ClustersConfigDump", "dynamic_active_clusters")
+    }
+    if not limited:
+        return
+    if "ratelimit_cluster" not in clusters:
+        yield "the ratelimit cluster"
+    elif "transport_socket" in clusters["ratelimit_cluster"]:
+        yield "the patch of the ratelimit cluster's address"
+
+
+def _missing_routes(dump: Dump, documents: Sequence[Document], limits: Sequence[GatewayLimit]) -> Iterator[str]:
+    served = {route["name"]: route for route in _served(dump)}
+    for document in documents:
+        if document["kind"] != "HTTPRoute":
+            continue
+        domain = f"{document['metadata']['namespace']}/{document['metadata']['name']}"
+        actions = sum(limit.actions for limit in limits if limit.domain == domain)
+        for prefix in _names(document, domain):
+            found = [route for name, route in served.items() if name.startswith(prefix)]
+            if not found:
+                yield f"route {prefix}"
+            for route in found:
+                yield from (f"{what} of {route['name']}" for what in _missing_in(route, domain, actions))
+
+
+def _missing_in(route: Mapping[str, Any], domain: str, actions: int) -> Iterator[str]:
+    if "route" not in route:  # Envoy Gateway answers 500 itself where it refuses a policy
+        yield "the backend"
+    filters = route.get("typed_per_filter_config", {})
+    if not any("lua" in name for name in filters):
+        yield "the Lua filter"
+    limited = [config for config in filters.values() if config.get("domain") == domain]
+    if actions and [len(config["rate_limits"]) for config in limited] != [actions]:
+        yield "the limits"
+
+
+def _names(http_route: Document, domain: str) -> Iterator[str]:
+    """How the names of an HTTPRoute's routes begin in Envoy."""
+    for i, rule in enumerate(http_route["spec"]["rules"]):
+        for j in range(len(rule["matches"])):
+            yield f"httproute/{domain}/rule/{i}/match/{j}/"
+
+
+def _served(dump: Dump) -> Iterator[Mapping[str, Any]]:
+    for each in _all(dump, "RoutesConfigDump", "dynamic_route_configs"):
+        for host in each["route_config"].get("virtual_hosts", []):
+            yield from host["routes"]
+
+
+def _all(dump: Dump, kind: str, field: str) -> Iterable[Mapping[str, Any]]:
+    for config in dump["configs"]:
+        if config["@type"].endswith(f".{kind}"):
+            yield from config.get(field, [])

@@ -1,0 +1,153 @@
+"""Envoy Gateway's own translator on every example's output: what it accepts, and what it makes of the costs.
+
+``egctl`` carries the translator that runs in a cluster, Strict validation of Lua included. The standalone
+stack has to write the check's cost in another way (PLATFORM 6.7); here it is as it was generated.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from e2e.stacks.protocol import Unavailable
+from e2e.stacks.tools import tool
+
+OUTPUTS: Final = sorted((Path(__file__).parent.parent / "manifests" / "examples").glob("*/out/envoy-gateway.yaml"))
+READ: Final = (
+    "GatewayClass",
+    "Gateway",
+    "HTTPRoute",
+    "Backend",
+    "Service",
+    "EnvoyExtensionPolicy",
+    "BackendTrafficPolicy",
+)
+"""Kinds that the translator reads; a Deployment is none of its business."""
+GATEWAY: Final = """\
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: eg}
+spec: {controllerName: gateway.envoyproxy.io/gatewayclass-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: ai-eg}
+spec: {gatewayClassName: eg, listeners: [{name: http, protocol: HTTP, port: 80}]}
+"""
+WITHIN: Final = 60.0
+
+
+@pytest.fixture(scope="module")
+def egctl(request: pytest.FixtureRequest) -> Path:
+    """The program, or a skip that names it."""
+    try:
+        return tool("egctl")
+    except Unavailable as missing:
+        if request.config.getoption("--enforce"):
+            pytest.fail(f"missing capability: {missing}")
+        pytest.skip(f"missing capability: {missing}")
+
+
+@dataclass(frozen=True)
+class Example:
+    """An example's output, and what the translator makes of it: statuses, and Envoy's routes."""
+
+    documents: list[dict[str, Any]]
+    answer: Any
+
+
+@pytest.fixture(scope="module", params=OUTPUTS, ids=lambda path: path.parent.parent.name)
+def example(request: pytest.FixtureRequest, egctl: Path, tmp_path_factory: pytest.TempPathFactory) -> Example:
+    """Each example, translated once."""
+    documents = read(request.param)
+    return Example(documents, translate(egctl, documents, tmp_path_factory.mktemp("translate")))
+
+
+def read(output: Path) -> list[dict[str, Any]]:
+    """The documents, with a Gateway where there is none, and with the namespace that ``kubectl`` would choose."""
+    found = [d for d in yaml.safe_load_all(output.read_text("utf-8")) if d and d["kind"] in READ]
+    if "Gateway" not in {d["kind"] for d in found}:
+        found += yaml.safe_load_all(GATEWAY)
+    for document in found:
+        if document["kind"] != "GatewayClass":
+            document["metadata"].setdefault("namespace", "default")
+    return found
+
+
+def translate(egctl: Path, documents: list[dict[str, Any]], folder: Path) -> Any:
+    """What the translator answers."""
+    file = folder / "input.yaml"
+    file.write_text(yaml.safe_dump_all(documents), "utf-8")
+    options = ["--from", "gateway-api", "--to", "gateway-api,xds", "--type", "route"]
+    command = [str(egctl), "x", "translate", *options, "-f", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WITHIN)
+    assert done.returncode == 0, done.stderr
+    return yaml.load(done.stdout, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 both are safe
+
+
+def conditions(answer: Any) -> Iterator[tuple[str, str, str, str]]:
+    """Kind, type, status and message of each condition of the routes and policies."""
+    for plural in ("httpRoutes", "envoyExtensionPolicies", "backendTrafficPolicies"):
+        for resource in answer[plural]:
+            status = resource["status"]
+            for parent in status.get("parents") or status["ancestors"]:
+                for condition in parent["conditions"]:
+                    yield resource["kind"], condition["type"], condition["status"], condition["message"]
+
+
+def test_every_example_is_accepted(example: Example) -> None:
+    """Route and policies are accepted, references resolve, the script passes Strict validation; nothing else is said."""
+    found = list(conditions(example.answer))
+    assert [f for f in found if f[2] != "True"] == []
+    assert {(kind, condition) for kind, condition, _, _ in found} == {
+        ("HTTPRoute", "Accepted"),
+        ("HTTPRoute", "ResolvedRefs"),
+        ("EnvoyExtensionPolicy", "Accepted"),
+        ("BackendTrafficPolicy", "Accepted"),
+    }
+    gateways = example.answer["gateways"]
+    assert [listener["attachedRoutes"] for g in gateways for listener in g["status"]["listeners"]] == [1]
+
+
+def test_costs_reach_envoy_as_they_were_written(example: Example) -> None:
+    """On every route of every example: each rule's check with its number, then the charge from the metadata."""
+    (policy,) = [d for d in example.documents if d["kind"] == "BackendTrafficPolicy"]
+    expected = list(_costs(policy["spec"]["rateLimit"]["global"]["rules"]))
+    (dump,) = example.answer["xds"].values()
+    hosts = [host for config in dump["dynamicRouteConfigs"] for host in config["routeConfig"]["virtualHosts"]]
+    routes = [route for host in hosts for route in host["routes"]]
+    assert routes
+    for route in routes:
+        (limited,) = [f for f in route["typedPerFilterConfig"].values() if "rateLimits" in f]
+        assert [(r["hitsAddend"], r.get("applyOnStreamDone", False)) for r in limited["rateLimits"]] == expected
+
+
+def _costs(rules: list[dict[str, Any]]) -> Iterator[tuple[dict[str, str], bool]]:
+    for rule in rules:
+        yield {"number": str(rule["cost"]["request"]["number"])}, False
+        if "response" in rule["cost"]:
+            metadata = rule["cost"]["response"]["metadata"]
+            yield {"format": f"%DYNAMIC_METADATA({metadata['namespace']}:{metadata['key']})%"}, True
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["function envoy_on_request(h) setmetatable({}, {}) end", "function envoy_on_response(h) h:clearRouteCache() end"],
+    ids=["forbidden-function", "unknown-method"],
+)
+def test_a_bad_script_is_refused(egctl: Path, script: str, tmp_path: Path) -> None:
+    """So the validation above is real: the policy is not accepted, and says what is wrong with the script."""
+    documents = read(OUTPUTS[0])
+    for document in documents:
+        if document["kind"] == "EnvoyExtensionPolicy":
+            document["spec"]["lua"][0]["inline"] = script
+    answer = translate(egctl, documents, tmp_path)
+    refused = [(kind, message) for kind, _, status, message in conditions(answer) if status == "False"]
+    assert [kind for kind, _ in refused] == ["EnvoyExtensionPolicy"]
+    assert "Lua: validation failed" in refused[0][1]
