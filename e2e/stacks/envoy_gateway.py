@@ -55,10 +55,16 @@ class EnvoyGatewayProcess(ManagedProcess):
     def _command(self) -> list[str]:
         resources = self.workdir / "resources"
         resources.mkdir()
-        (resources / "documents.yaml").write_text(yaml.safe_dump_all(self._documents, sort_keys=False), "utf-8")
+        self.write(self._documents)
         config = self.workdir / "envoy-gateway.yaml"
         config.write_text(yaml.safe_dump(self._config(resources), sort_keys=False), "utf-8")
         return [str(self._program), "server", "--config-path", str(config)]
+
+    def write(self, documents: Iterable[Mapping[str, Any]]) -> None:
+        """Write the documents that it watches, all at once."""
+        new = self.workdir / "documents.yaml"
+        new.write_text(yaml.safe_dump_all(list(documents), sort_keys=False), "utf-8")
+        new.replace(self.workdir / "resources" / "documents.yaml")
 
     def _config(self, resources: Path) -> dict[str, Any]:
         folders = {
@@ -137,6 +143,10 @@ class GatewayRatelimit(RatelimitProcess):
             "XDS_CLIENT_BACKOFF_MAX_INTERVAL": "500ms",
         }
         return {**super()._environment(), **xds}
+
+    def wait_until_wanted(self) -> None:
+        """Wait until ``wanted`` is all that it has."""
+        self._wait_until_ready()
 
     def _is_ready(self) -> bool:
         _, shown = http_get((_LOOPBACK, self._debug_port), "/rlconfig")

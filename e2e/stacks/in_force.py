@@ -52,6 +52,8 @@ def _missing_routes(dump: Dump, documents: Sequence[Document], limits: Sequence[
                 yield f"route {prefix}"
             for route in found:
                 yield from (f"{what} of {route['name']}" for what in _missing_in(route, domain, actions))
+                if _contexts_of(documents, document) != _contexts(route):
+                    yield f"the filter context of {route['name']}"
 
 
 def _missing_in(route: Mapping[str, Any], domain: str, actions: int) -> Iterator[str]:
@@ -63,6 +65,21 @@ def _missing_in(route: Mapping[str, Any], domain: str, actions: int) -> Iterator
     limited = [config for config in filters.values() if config.get("domain") == domain]
     if actions and [len(config["rate_limits"]) for config in limited] != [actions]:
         yield "the limits"
+
+
+def _contexts(route: Mapping[str, Any]) -> list[Any]:
+    filters = route.get("typed_per_filter_config", {})
+    return [config.get("filter_context") for name, config in filters.items() if "lua" in name]
+
+
+def _contexts_of(documents: Iterable[Document], http_route: Document) -> list[Any]:
+    """What the extension policies of an HTTPRoute tell their scripts."""
+    same = [d for d in documents if d["kind"] == "EnvoyExtensionPolicy" and _place(d) == _place(http_route)]
+    return [script.get("filterContext") for policy in same for script in policy["spec"]["lua"]]
+
+
+def _place(document: Document) -> tuple[str | None, str]:
+    return document["metadata"].get("namespace"), document["metadata"]["name"]
 
 
 def _names(http_route: Document, domain: str) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from llmroute.conformance.upstream import Served
 
@@ -21,6 +21,15 @@ class Upstream(Protocol):
 
     def release(self, name: str) -> None:
         """Let everything go on that holds for ``name``, now and later."""
+        ...
+
+
+@runtime_checkable
+class Reloading(Protocol):
+    """A stack whose gateway takes another policy while it serves."""
+
+    def update(self, policy: str) -> None:
+        """Put another version of the policy in force, counters as they are; wait until it is."""
         ...
 
 

@@ -65,6 +65,7 @@ class StandaloneStack:
         self._limits: Sequence[GatewayLimit] = ()
         self._policy: str | None = None
         self._listen = 0
+        self._host: Host | None = None
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
@@ -99,17 +100,33 @@ class StandaloneStack:
             self._policy = policy
         self._counters.reset()
 
-    def _serve(self, policy: str) -> None:
+    def update(self, policy: str) -> None:
+        """Give the running Envoy Gateway another version of the policy; only additions and changes (PLATFORM 6.8)."""
+        assert self._gateway
+        assert self._ratelimit
+        documents = self._documents(policy)
+        self._ratelimit.wanted = frozenset(limit.shown for limit in self._limits)
+        self._gateway.write(documents)
+        self._wait_until_in_force(self._gateway, documents)
+        self._ratelimit.wait_until_wanted()
+        self._policy = policy
+
+    def _documents(self, policy: str) -> Sequence[Document]:
+        assert self._host
         compiled = compile_policies([("policy.yaml", policy)], capabilities(ENVOY_GATEWAY))
         assert not has_errors(compiled.diagnostics), [str(d) for d in compiled.diagnostics]
+        generated = [document for a in compiled.artifacts for document in yaml.safe_load_all(a.text) if document]
+        documents = host_documents(generated, compiled.plan, self._host)
+        self._limits = limits_of(documents)
+        return documents
+
+    def _serve(self, policy: str) -> None:
         ratelimit = GatewayRatelimit(self._programs["ratelimit"], self._home, self._counters.address)
         self._listen = free_port()
-        generated = [document for a in compiled.artifacts for document in yaml.safe_load_all(a.text) if document]
-        host = Host(
+        self._host = Host(
             pins()["ENVOY"], self._listen, Endpoint(_LOOPBACK, self.upstream.port), Endpoint.parse(ratelimit.address)
         )
-        documents = host_documents(generated, compiled.plan, host)
-        self._limits = limits_of(documents)
+        documents = self._documents(policy)
         ratelimit.wanted = frozenset(limit.shown for limit in self._limits)
         gateway = EnvoyGatewayProcess(self._programs["envoy-gateway"], self._home, documents, self._counters.address)
         self._gateway = self._gateway_stack.enter_context(gateway)

@@ -36,7 +36,9 @@ def dump(documents: list[dict[str, Any]]) -> dict[str, Any]:
     (http_route,) = [d for d in documents if d["kind"] == "HTTPRoute"]
     name = f"default/{http_route['metadata']['name']}"
     actions = sum(each.actions for each in limits_of(documents))
-    filters: dict[str, Any] = {"envoy.filters.http.lua/x": {}}
+    (extension,) = [d for d in documents if d["kind"] == "EnvoyExtensionPolicy"]
+    context = copy.deepcopy(extension["spec"]["lua"][0]["filterContext"])
+    filters: dict[str, Any] = {"envoy.filters.http.lua/x": {"filter_context": context}}
     if actions:
         filters["envoy.filters.http.ratelimit/x"] = {"domain": name, "rate_limits": [{}] * actions}
     routes = [
@@ -139,6 +141,10 @@ def test_what_is_not_there_is_named(config: int, field: str, said: str) -> None:
         (lambda r: r["typed_per_filter_config"].pop("envoy.filters.http.lua/x"), "the Lua filter"),
         (lambda r: r["typed_per_filter_config"].pop("envoy.filters.http.ratelimit/x"), "the limits"),
         (lambda r: r["typed_per_filter_config"]["envoy.filters.http.ratelimit/x"]["rate_limits"].pop(), "the limits"),
+        (
+            lambda r: r["typed_per_filter_config"]["envoy.filters.http.lua/x"]["filter_context"]["limits"].pop(),
+            "the filter context",
+        ),
     ],
 )
 def test_a_route_without_its_filters_is_not_in_force(change: Any, said: str) -> None:
