@@ -71,6 +71,14 @@ regenerate: $(STAMP) ## Write the generated files: the bundled filter and the ex
 tools: $(STAMP) ## Find or build the pinned tools of the e2e stacks into .tools (ARGS="kind helm" for some)
 	@$(BIN)/python -m tools.fetch $(ARGS)
 
+# Where `make e2e` runs: kind, docker, standalone, process or local.
+STACK ?= kind
+
+.PHONY: e2e
+e2e: tools ## Run the cases on a real stack: STACK=kind (default), docker, standalone, process, local
+	@$(if $(filter docker kind,$(STACK)),e2e/docker/engine.sh,true)
+	@$(BIN)/python -m pytest e2e --stack $(STACK) --enforce $(ARGS)
+
 CASES := e2e/test_original_cases.py e2e/test_headers.py e2e/test_charges.py e2e/test_streams.py e2e/test_bypasses.py
 
 .PHONY: equality
