@@ -1,8 +1,13 @@
-"""Options of all test suites."""
+"""Options and fixtures of all test suites."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+
+from e2e.stacks.protocol import Unavailable
+from e2e.stacks.tools import tool
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -10,3 +15,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--stack", default="local", help="where the e2e cases run (see e2e/stacks)")
     parser.addoption("--record", metavar="FILE", help="write what the e2e cases saw, for tools/same_records.py")
     parser.addoption("--enforce", action="store_true", help="a missing capability is a failure, not a skip")
+
+
+@pytest.fixture(scope="session")
+def ratelimit_binary(request: pytest.FixtureRequest) -> Path:
+    """The real rate limit service; a machine without it skips, or fails with ``--enforce``."""
+    try:
+        return tool("ratelimit")
+    except Unavailable as missing:
+        if request.config.getoption("--enforce"):
+            raise
+        pytest.skip(f"missing capability: {missing}")

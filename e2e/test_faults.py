@@ -20,8 +20,6 @@ import pytest
 import redis
 
 from e2e.client import CHAT, wait_for
-from e2e.stacks.protocol import Unavailable
-from e2e.stacks.tools import tool
 from llmroute import names
 from llmroute.conformance.upstream import MARK_HEADER, ScriptedUpstream
 from llmroute.emit.envoy_static import LISTENER, EnvoyOptions, envoy_static
@@ -47,6 +45,7 @@ class Parts:
     """A gateway whose parts can be killed one by one."""
 
     folder: Path
+    ratelimit: Path
     plan: Plan
     upstream: ScriptedUpstream
     valkey: ValkeyProcess
@@ -61,7 +60,7 @@ class Parts:
             file = self.folder / Path(artifact.path).name
             file.write_text(artifact.text, encoding="utf-8")
             files.append(file)
-        service = RatelimitProcess(files, self.valkey.address, redis_pool_size=connections, binary=tool("ratelimit"))
+        service = RatelimitProcess(files, self.valkey.address, redis_pool_size=connections, binary=self.ratelimit)
         self.ratelimits.append(self.exits.enter_context(service))
         return service
 
@@ -109,21 +108,15 @@ def kill(process: ManagedProcess) -> None:
 
 
 @pytest.fixture
-def parts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Parts]:
+def parts(request: pytest.FixtureRequest, ratelimit_binary: Path, tmp_path: Path) -> Iterator[Parts]:
     """Upstream and Redis with the policy; services and Envoys are added by the test."""
-    try:
-        tool("ratelimit")
-    except Unavailable as missing:
-        if request.config.getoption("--enforce"):
-            pytest.fail(f"missing capability: {missing}")
-        pytest.skip(f"missing capability: {missing}")
     with contextlib.ExitStack() as exits:
         upstream = exits.enter_context(ScriptedUpstream())
         stand_in: dict[str | None, Endpoint] = {None: Endpoint("127.0.0.1", upstream.port)}
         plan = compile_policies([("policy", POLICY)], capabilities(ENVOY), stand_ins=stand_in).plan
         persist = getattr(request, "param", False)
         valkey = exits.enter_context(ValkeyProcess(tmp_path / "valkey", persist=persist))
-        yield Parts(tmp_path, plan, upstream, valkey, exits=exits)
+        yield Parts(tmp_path, ratelimit_binary, plan, upstream, valkey, exits=exits)
 
 
 USER = "user-1"

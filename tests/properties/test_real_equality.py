@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -18,8 +19,6 @@ import redis
 from envoy.service.ratelimit.v3 import rls_pb2, rls_pb2_grpc
 from hypothesis import assume, given, settings
 
-from e2e.stacks.protocol import Unavailable
-from e2e.stacks.tools import tool
 from llmroute.local.ratelimit import RatelimitProcess
 from llmroute.local.ratelimit_service import EmbeddedRateLimit
 from llmroute.local.valkey import ValkeyProcess
@@ -69,19 +68,13 @@ class Services:
 
 
 @pytest.fixture(scope="module")
-def services(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+def services(ratelimit_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """Both services on the same configuration."""
-    try:
-        binary = tool("ratelimit")
-    except Unavailable as missing:
-        if request.config.getoption("--enforce"):
-            raise
-        pytest.skip(f"missing capability: {missing}")
     config = tmp_path_factory.mktemp("config") / "ns.yaml"
     config.write_text(CONFIG)
     with (
         ValkeyProcess() as valkey,
-        RatelimitProcess([config], valkey.address, binary=binary) as real,
+        RatelimitProcess([config], valkey.address, binary=ratelimit_binary) as real,
         EmbeddedRateLimit([config]) as embedded,
         grpc.insecure_channel(real.address) as to_real,
         grpc.insecure_channel(embedded.address) as to_embedded,

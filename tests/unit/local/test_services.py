@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -127,27 +125,18 @@ def test_a_named_program_has_to_be_there(tmp_path: Path) -> None:
         EnvoyProcess(BOOTSTRAP, binary=tmp_path / "other-envoy").start()
 
 
-@pytest.fixture
-def binary() -> str:
-    """The real rate limit service."""
-    found = os.environ.get("LLMROUTE_RATELIMIT") or shutil.which("ratelimit") or shutil.which("service_cmd")
-    if not found:
-        pytest.skip("envoyproxy/ratelimit binary not on PATH (LLMROUTE_RATELIMIT)")
-    return found
-
-
-def test_the_real_service_starts_with_a_valkey(binary: str, tmp_path: Path) -> None:
+def test_the_real_service_starts_with_a_valkey(ratelimit_binary: Path, tmp_path: Path) -> None:
     """Ready means that its configuration is loaded and Redis answers."""
     config = tmp_path / "d.yaml"
     config.write_text("domain: d\ndescriptors: [{key: k, rate_limit: {unit: day, requests_per_unit: 3}}]")
-    with ValkeyProcess() as store, RatelimitProcess([config], store.address, binary=binary) as process:
+    with ValkeyProcess() as store, RatelimitProcess([config], store.address, binary=ratelimit_binary) as process:
         host, port = process.debug_url.removeprefix("http://").split(":")
         assert b"requests_per_unit=3" in http_get((host, int(port)), "/rlconfig")[1]
         assert http_get((host, int(process.http_url.rpartition(":")[2])), "/healthcheck")[0] == 200
 
 
 def test_the_real_service_is_not_ready_with_a_configuration_that_it_refuses(
-    binary: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ratelimit_binary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would run on and fail every call; its reason is in the error."""
     config = tmp_path / "d.yaml"
@@ -157,4 +146,4 @@ def test_the_real_service_is_not_ready_with_a_configuration_that_it_refuses(
         ValkeyProcess() as store,
         pytest.raises(StartError, match="invalid rate limit unit 'dya'"),
     ):
-        RatelimitProcess([config], store.address, binary=binary).start()
+        RatelimitProcess([config], store.address, binary=ratelimit_binary).start()
