@@ -79,6 +79,29 @@ e2e: tools ## Run the cases on a real stack: STACK=kind (default), docker, stand
 	@$(if $(filter docker kind,$(STACK)),e2e/docker/engine.sh,true)
 	@$(BIN)/python -m pytest e2e --stack $(STACK) --enforce $(ARGS)
 
+KUBECTL ?= $(or $(shell command -v kubectl),.tools/kubectl)
+
+.PHONY: airgap
+airgap: $(STAMP) ## Make what a Kind cluster needs where no image registry is reached (root on Debian; kept once made)
+	@e2e/airgap/up $(ARGS)
+
+.PHONY: cluster
+cluster: tools ## Make the Kind cluster of the tests, and keep it; prints its KUBECONFIG
+	@$(BIN)/python -m e2e.stacks.kind_cluster up
+
+.PHONY: cluster-down
+cluster-down: $(STAMP) ## Delete that cluster
+	@$(BIN)/python -m e2e.stacks.kind_cluster down
+
+.PHONY: doctor
+doctor: $(STAMP) ## Say what the current cluster lacks for llmroute, in one line each
+	@$(BIN)/python tools/doctor.py --kubectl $(KUBECTL)
+
+.PHONY: install-example
+install-example: doctor ## Apply an example to the current cluster, if it lacks nothing: NAME=quickstart
+	@test -f manifests/examples/$(NAME)/llmroute.yaml || { echo "NAME= is one of: $$(ls manifests/examples | xargs)" >&2; exit 1; }
+	@set -o pipefail; $(BIN)/llmroute generate manifests/examples/$(NAME)/llmroute.yaml | $(KUBECTL) apply -f -
+
 CASES := e2e/test_original_cases.py e2e/test_headers.py e2e/test_charges.py e2e/test_streams.py e2e/test_bypasses.py
 
 .PHONY: equality

@@ -89,12 +89,15 @@ def test_cut_at_every_event_boundary_and_inside(client: Client) -> None:
 
 def test_the_first_byte_is_not_held_back(client: Client) -> None:
     """The first delta is here while the upstream waits before the second."""
-    chunks = (Chunk(chunk("first")), Chunk(chunk(None, usage=usage(7)) + b"data: [DONE]\n\n", hold="first-byte"))
+    chunks = (
+        Chunk(chunk("first")),
+        Chunk(chunk(None, usage=usage(7)) + b"data: [DONE]\n\n", hold=f"first-{client.user}"),
+    )
     script = Script(headers={"content-type": "text/event-stream"}, chunks=chunks)
     with client.stream({}, script=script) as response:
         stream = response.iter_raw()
         assert next(stream) == chunk("first")
-        client.stack.upstream.release("first-byte")
+        client.stack.upstream.release(f"first-{client.user}")
         assert b"".join(stream) == b"data: [DONE]\n\n"
     assert client.settled(7) == 7
 
