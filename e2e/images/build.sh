@@ -14,7 +14,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 repo=$(cd "$here/../.." && pwd)
 python="${PYTHON:-$repo/.venv/bin/python}"
-python_image=docker.io/library/python:3.11-slim
+python_image=python:3.11-slim
 export BUILDX_NO_DEFAULT_ATTESTATIONS=1 # kind cannot load an image with them
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -23,11 +23,12 @@ if ! command -v debootstrap >/dev/null; then
   DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -y -q --no-install-recommends debootstrap \
     >"$work/apt.log" 2>&1 || { tail -n 5 "$work/apt.log" >&2; die "debootstrap could not be installed"; }
 fi
-# The mirror that this machine uses for the suite; Debian's own where it runs another one.
+# The mirror that this machine uses for the suite.
 # shellcheck disable=SC2016 # apt expands it
 mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' "Codename: $suite" | sed -n 1p)
+[ -n "$mirror" ] || die "no registry is reached, and apt knows no mirror of Debian $suite"
 printf 'images: making %s from Debian packages\n' "$name" >&2
-debootstrap --variant=minbase --include="$packages" "$suite" "$work/root" "${mirror:-http://deb.debian.org/debian}" \
+debootstrap --variant=minbase --include="$packages" "$suite" "$work/root" "$mirror" \
   >"$work/debootstrap.log" 2>&1 || { tail -n 5 "$work/debootstrap.log" >&2; die "debootstrap failed"; }
 root="$work/root" # without what only apt and readers need
 rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale}/* "$root"/var/log/*.log

@@ -137,6 +137,20 @@ def test_a_busy_port(llmroute: Run, upstream: ScriptedUpstream) -> None:
     assert done.stderr.startswith(f"llmroute: cannot listen on {address}: the port is in use")
 
 
+@pytest.mark.parametrize("address", ["192.0.2.1:8080", "no-such-host.invalid:8080"])
+def test_an_address_of_another_machine(llmroute: Run, upstream: ScriptedUpstream, address: str) -> None:
+    """One message, exit code 1, no traceback."""
+    done = llmroute("run", ORIGINAL, "--listen", address, "--upstream", upstream.url)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith(f"llmroute: cannot listen on {address}: ")
+
+
+def test_a_host_by_name(program: list[str], environment: dict[str, str], upstream: ScriptedUpstream) -> None:
+    """``localhost`` is looked up, as Envoy takes addresses only."""
+    with running(program, environment, ORIGINAL, "--listen", "localhost:0", "--upstream", upstream.url) as (_, url):
+        assert ask(url, "test1") == 200
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator
 
 from llmroute.cli.exits import Failure
@@ -17,8 +18,14 @@ def serving(
     plan: Plan, service: RateLimitService, listen: Endpoint = Endpoint(LOOPBACK, 0), *, fail_closed: bool = True
 ) -> Iterator[Gateway]:
     """``local.gateway.serve``; raises ``Failure`` when the port is taken or a part does not start."""
-    if not port_is_free(listen.host, listen.port):
-        raise Failure(f"cannot listen on {listen}: the port is in use, or the address is not this machine's")
+    try:
+        # Envoy takes addresses only.
+        host = str(socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM)[0][4][0])
+        if not port_is_free(host, listen.port):
+            raise Failure(f"cannot listen on {listen}: the port is in use")
+    except OSError as error:
+        raise Failure(f"cannot listen on {listen}: {error.strerror or error}") from error
+    listen = Endpoint(host, listen.port)
     try:
         with serve(plan, service, listen, fail_closed=fail_closed) as gateway:
             yield gateway

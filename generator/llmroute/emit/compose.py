@@ -16,9 +16,9 @@ from llmroute.render.yaml import Comment, dump
 
 COMPOSE: Final = "compose.yaml"
 IMAGES: Final[Mapping[str, str]] = {
-    "LLMROUTE_ENVOY_IMAGE": "docker.io/envoyproxy/envoy:v1.39.1",
-    "LLMROUTE_RATELIMIT_IMAGE": "docker.io/envoyproxy/ratelimit:3fb70258",
-    "LLMROUTE_REDIS_IMAGE": "docker.io/library/redis:7.0.15",
+    "LLMROUTE_ENVOY_IMAGE": "envoyproxy/envoy:v1.39.1",
+    "LLMROUTE_RATELIMIT_IMAGE": "envoyproxy/ratelimit:3fb70258",
+    "LLMROUTE_REDIS_IMAGE": "redis:7.0.15",
 }
 """The default of each environment variable that names an image."""
 PORT: Final = "LLMROUTE_PORT"

@@ -4,21 +4,53 @@ from __future__ import annotations
 
 import errno
 import http.client
+import random
 import socket
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Final
 
+_EPHEMERAL: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_FIRST: Final = 20_000
+"""Below it are the ports that well-known programs, Envoy Gateway's among them, have for good."""
 _TAKEN: Final = (errno.EADDRINUSE, errno.EACCES)
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
     """Choose ``count`` different TCP ports that nothing listens on right now.
 
-    Nothing reserves them: for programs that cannot choose a port of their own (port 0).
+    Nothing reserves them: for programs that cannot choose a port of their own (port 0). They lie below those
+    that the system gives to outgoing connections: one of these would take such a port in a blink.
+
+    Raises:
+        OSError: when there are not so many.
     """
+    end = _first_ephemeral()
+    ports = list(range(min(_FIRST, end // 2), end))
+    random.shuffle(ports)
     with ExitStack() as stack:
-        probes = [stack.enter_context(_probe(host, 0)) for _ in range(count)]
-        return [probe.getsockname()[1] for probe in probes]
+        found: list[int] = []
+        for port in ports:
+            if len(found) == count:
+                break
+            try:
+                stack.enter_context(_probe(host, port))
+            except OSError as error:
+                if error.errno not in _TAKEN:
+                    raise
+            else:
+                found.append(port)
+    if len(found) < count:
+        raise OSError(errno.EADDRINUSE, f"there are no {count} free ports")
+    return found
+
+
+def _first_ephemeral() -> int:
+    """The lowest port of outgoing connections; Linux says it, and other systems begin higher than its default."""
+    try:
+        return int(_EPHEMERAL.read_text("ascii").split()[0])
+    except OSError:
+        return 32768
 
 
 def free_port(host: str = "127.0.0.1") -> int:

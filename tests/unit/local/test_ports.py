@@ -28,6 +28,16 @@ def test_several_free_ports_are_different() -> None:
     assert len(set(free_ports(20))) == 20
 
 
+def test_a_free_port_is_none_that_an_outgoing_connection_could_take() -> None:
+    """Between its choice and its use a connection to anywhere would get it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        clients = [socket.create_connection(server.getsockname()) for _ in range(50)]
+        ephemeral = [client.getsockname()[1] for client in clients]
+        for client in clients:
+            client.close()
+    assert max(free_ports(50)) < min(ephemeral)
+
+
 def test_what_does_not_speak_http_is_an_oserror() -> None:
     """So that a wait for readiness has one kind of no."""
     with socket.create_server(("127.0.0.1", 0)) as server:
