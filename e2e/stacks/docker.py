@@ -16,18 +16,15 @@ from typing import Any, Final, Self
 
 import redis
 
-from e2e.clock import window_start
 from e2e.stacks.compose_file import Service, services
 from e2e.stacks.containers import Project
+from e2e.stacks.plan_counters import counter_of
 from e2e.stacks.protocol import Unavailable
 from e2e.stacks.remote_upstream import RemoteUpstream
 from llmroute.diagnostic import has_errors
 from llmroute.emit import Artifact
 from llmroute.emit.compose import COMPOSE, ENVOY_SERVICE, RATELIMIT_SERVICE, REDIS_PORT, REDIS_SERVICE
-from llmroute.emit.envoy_rate_limits import chain
 from llmroute.emit.envoy_static import EnvoyOptions
-from llmroute.emit.ratelimit_config import domain
-from llmroute.limiter.limiter import counter_key
 from llmroute.pipeline import compile_policies
 from llmroute.plan import Endpoint, Plan
 from llmroute.targets import COMPOSE as TARGET
@@ -92,11 +89,7 @@ class DockerStack:
 
     def used(self, limit: int, *values: str) -> int:
         """The counter by its full key: nothing else may be counted under another."""
-        route, found = [(r, lim) for r in self._plan.routes for _, lim in r.limits()][limit]
-        rest = iter(values)
-        entries = [(key, next(rest) if fixed is None else fixed) for key, fixed in chain(found)]
-        key = counter_key(domain(route), entries, window_start(time.time(), found.unit))
-        return int(self._redis.get(key) or 0)
+        return int(self._redis.get(counter_of(self._plan, limit, values, time.time())) or 0)
 
     def logs(self) -> str:
         """The last lines of each container."""

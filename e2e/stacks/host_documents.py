@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from llmroute import names
-from llmroute.emit.metadata import ENVOY_GATEWAY_API, GATEWAY_API
 from llmroute.lower import DEFAULT_NAMESPACE
 from llmroute.plan import Endpoint, Plan
 
@@ -21,7 +20,7 @@ Document = dict[str, Any]
 CONTROLLER: Final = "gateway.envoyproxy.io/gatewayclass-controller"
 GENERATED: Final = ("HTTPRoute", "EnvoyExtensionPolicy", "BackendTrafficPolicy")
 _CLASS: Final = "host"
-_API: Final = f"{ENVOY_GATEWAY_API}/v1alpha1"
+_API: Final = f"{names.ENVOY_GATEWAY_API}/v1alpha1"
 _CLUSTER: Final = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 
 
@@ -93,7 +92,7 @@ def _object(api: str, kind: str, name: str, namespace: str | None, spec: Documen
 
 
 def _gateway_class() -> Document:
-    return _object(f"{GATEWAY_API}/v1", "GatewayClass", _CLASS, None, {"controllerName": CONTROLLER})
+    return _object(f"{names.GATEWAY_API}/v1", "GatewayClass", _CLASS, None, {"controllerName": CONTROLLER})
 
 
 def _envoy_proxy(namespace: str, host: Host) -> Document:
@@ -106,13 +105,13 @@ def _envoy_proxy(namespace: str, host: Host) -> Document:
 
 
 def _gateway(namespace: str, name: str, host: Host) -> Document:
-    parameters = {"group": ENVOY_GATEWAY_API, "kind": "EnvoyProxy", "name": _CLASS}
+    parameters = {"group": names.ENVOY_GATEWAY_API, "kind": "EnvoyProxy", "name": _CLASS}
     spec = {
         "gatewayClassName": _CLASS,
         "infrastructure": {"parametersRef": parameters},
         "listeners": [{"name": "http", "protocol": "HTTP", "port": host.listen}],
     }
-    return _object(f"{GATEWAY_API}/v1", "Gateway", name, namespace, spec)
+    return _object(f"{names.GATEWAY_API}/v1", "Gateway", name, namespace, spec)
 
 
 def _backend(namespace: str, name: str, upstream: Endpoint) -> Document:
@@ -129,7 +128,7 @@ def _ratelimit_address(namespace: str, gateway: str, ratelimit: Endpoint) -> Doc
         {"op": "remove", "path": "/transport_socket"},
     ]
     spec = {
-        "targetRef": {"group": GATEWAY_API, "kind": "Gateway", "name": gateway},
+        "targetRef": {"group": names.GATEWAY_API, "kind": "Gateway", "name": gateway},
         "type": "JSONPatch",
         "jsonPatches": [{"type": _CLUSTER, "name": "ratelimit_cluster", "operation": o} for o in operations],
     }

@@ -33,7 +33,6 @@ from e2e.stacks.kubectl import ClusterError, Forwards, wait_until
 from e2e.stacks.remote_upstream import RemoteUpstream
 from llmroute import names
 from llmroute.diagnostic import has_errors
-from llmroute.emit.metadata import ENVOY_GATEWAY_API
 from llmroute.local.ports import http_get
 from llmroute.lower import DEFAULT_NAMESPACE
 from llmroute.pipeline import compile_policies
@@ -51,7 +50,7 @@ _ENDURING: Final = ("GatewayClass", "Gateway", "ServiceAccount", "Service", "Dep
 _ON_A_HOST: Final = "the patch of the ratelimit cluster's address"
 """What ``in_force`` finds missing where ratelimit is not on this machine."""
 _LOG_LINES: Final = "--tail=40"
-_OWNER: Final = f"{ENVOY_GATEWAY_API}/owning-gateway"
+_OWNER: Final = f"{names.ENVOY_GATEWAY_API}/owning-gateway"
 
 
 PARTS: Final = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from llmroute.emit.metadata import ENVOY_GATEWAY_API, GATEWAY_API
+from llmroute import names
 from llmroute.lower import DEFAULT_NAMESPACE
 
 Document = dict[str, Any]
@@ -65,12 +65,12 @@ def supplements(documents: Sequence[Document]) -> list[Document]:
 
 def _gateway(name: str) -> Document:
     listener = {"name": "http", "protocol": "HTTP", "port": HTTP}
-    return _object(f"{GATEWAY_API}/v1", "Gateway", name, {"gatewayClassName": "eg", "listeners": [listener]})
+    return _object(f"{names.GATEWAY_API}/v1", "Gateway", name, {"gatewayClassName": "eg", "listeners": [listener]})
 
 
 def _backend(name: str) -> Document:
     host = {"hostname": f"{BACKEND}.{DEFAULT_NAMESPACE}.svc.cluster.local", "port": BACKEND_PORT}
-    return _object(f"{ENVOY_GATEWAY_API}/v1alpha1", "Backend", name, {"endpoints": [{"fqdn": host}]})
+    return _object(f"{names.ENVOY_GATEWAY_API}/v1alpha1", "Backend", name, {"endpoints": [{"fqdn": host}]})
 
 
 def _backends_of(documents: Iterable[Document]) -> list[str]:

@@ -12,14 +12,11 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from e2e.clock import window_start
+from e2e.stacks.plan_counters import counter_of
 from e2e.stacks.protocol import Unavailable
 from e2e.stacks.tools import tool
 from llmroute.conformance.upstream import ScriptedUpstream
 from llmroute.diagnostic import has_errors
-from llmroute.emit.envoy_rate_limits import chain
-from llmroute.emit.ratelimit_config import domain
-from llmroute.limiter.limiter import counter_key
 from llmroute.local import services
 from llmroute.local.envoy import envoy_binary
 from llmroute.local.errors import MissingTool
@@ -100,10 +97,7 @@ class EnvoyStack(abc.ABC):
 
     def used(self, limit: int, *values: str) -> int:
         """The counter by its full key: nothing else may be counted under another."""
-        route, found = [(r, lim) for r in self._plan.routes for _, lim in r.limits()][limit]
-        rest = iter(values)
-        entries = [(key, next(rest) if fixed is None else fixed) for key, fixed in chain(found)]
-        return self._count(counter_key(domain(route), entries, window_start(self._seconds(), found.unit)))
+        return self._count(counter_of(self._plan, limit, values, self._seconds()))
 
     def logs(self) -> str:
         """Envoy's last lines."""

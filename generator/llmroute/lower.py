@@ -20,8 +20,6 @@ ANSWER_SECONDS: Final = 3600
 """A whole answer may take this long. The proxies' own default, 15 s, would cut streams."""
 DEFAULT_NAMESPACE: Final = "default"
 
-_BACKEND_GROUP: Final = "gateway.envoyproxy.io"
-_GATEWAY_GROUP: Final = "gateway.networking.k8s.io"
 _KINDS: Final = {"Token": Kind.TOKENS, "Request": Kind.REQUESTS}
 
 Addresses = Mapping[tuple[str, str, str], Document]
@@ -53,7 +51,7 @@ def _route(parsed: Parsed, addresses: Addresses, stand_ins: StandIns) -> Route:
         name=route.metadata.name,
         namespace=namespace,
         gateways=tuple(
-            GatewayRef(t.name, t.kind or "Gateway", t.group or _GATEWAY_GROUP) for t in route.spec.target_refs
+            GatewayRef(t.name, t.kind or "Gateway", t.group or names.GATEWAY_API) for t in route.spec.target_refs
         ),
         backends=backends,
         header_defaults=_header_defaults(backends),
@@ -80,7 +78,7 @@ def _backend(
     spec: BackendSpec, path: FieldPath, document: Document, addresses: Addresses, stand_ins: StandIns
 ) -> Backend:
     ref = spec.backend_ref
-    kind = ref.kind or ("Backend" if ref.group == _BACKEND_GROUP else "Service")
+    kind = ref.kind or ("Backend" if ref.group == names.ENVOY_GATEWAY_API else "Service")
     policy = spec.traffic_policy.rate_limit if spec.traffic_policy else None
     namespace = document.name[0] or DEFAULT_NAMESPACE
     stand_in = stand_ins.get(ref.name, stand_ins.get(None))
@@ -88,7 +86,7 @@ def _backend(
     return Backend(
         name=ref.name,
         kind=kind,
-        group=_BACKEND_GROUP if kind == "Backend" else "",
+        group=names.ENVOY_GATEWAY_API if kind == "Backend" else "",
         port=ref.port,
         limits=tuple(_limits(ref.name, policy.rules if policy else (), path, document)),
         endpoints=(stand_in,) if stand_in else tuple(_endpoints(target, ref)) if target else (),

@@ -14,6 +14,11 @@ VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 KIND: Final = "LLMRoute"
 
+GATEWAY_API: Final = "gateway.networking.k8s.io"
+"""API group of the Gateway API."""
+ENVOY_GATEWAY_API: Final = "gateway.envoyproxy.io"
+"""API group of Envoy Gateway's own kinds."""
+
 MODEL_HEADER: Final = "x-ai-gateway-llm-model-name"
 """The model of a request; the filter sets it from the body and overwrites what a client sent."""
 BACKEND_HEADER: Final = "x-ai-gateway-llm-backend"

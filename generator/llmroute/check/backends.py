@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from llmroute import codes
 from llmroute.diagnostic import Diagnostic
+from llmroute.lower import DEFAULT_NAMESPACE
 from llmroute.plan import Backend, Plan, Route
 from llmroute.targets import Capabilities
 
@@ -27,7 +28,7 @@ def _address(route: Route, backend: Backend, target: Capabilities) -> Iterator[D
         message = f"backend {backend.name} is a Service and has no port"
         yield Diagnostic(codes.MISSING_FIELD, backend.origin, message, "add backendRef.port")
     elif target.needs_addresses and not backend.endpoints:
-        wanted = f"{backend.kind} {route.namespace or 'default'}/{backend.name}"
+        wanted = f"{backend.kind} {route.namespace or DEFAULT_NAMESPACE}/{backend.name}"
         message = f"the input has no {wanted} with an address (fqdn or ip, and a port)"
         hint = f"add it to the input, or say --upstream {backend.name}=http://HOST:PORT"
         yield Diagnostic(codes.NO_ADDRESS, backend.origin, message, hint)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from llmroute import codes
+from llmroute import codes, names
 from llmroute.diagnostic import Diagnostic, Severity
+from llmroute.lower import DEFAULT_NAMESPACE
 from llmroute.plan import Plan, Route
 from llmroute.source import Document
 from llmroute.targets import Capabilities
@@ -27,7 +28,7 @@ def check(plan: Plan, documents: Sequence[Document], target: Capabilities) -> It
 def _duplicates(plan: Plan) -> Iterator[Diagnostic]:
     first: dict[tuple[str, str], Route] = {}
     for route in plan.routes:
-        key = (route.namespace or "default", route.name)
+        key = (route.namespace or DEFAULT_NAMESPACE, route.name)
         other = first.setdefault(key, route)
         if other is not route:
             message = f"an LLMRoute {'/'.join(key)} stands at {other.origin} already"
@@ -35,10 +36,10 @@ def _duplicates(plan: Plan) -> Iterator[Diagnostic]:
 
 
 def _taken(plan: Plan, documents: Sequence[Document]) -> Iterator[Diagnostic]:
-    taken = {(d.kind[1], d.name[0] or "default", d.name[1]): d for d in documents if d.kind[1] in EMITTED_KINDS}
+    taken = {(d.kind[1], d.name[0] or DEFAULT_NAMESPACE, d.name[1]): d for d in documents if d.kind[1] in EMITTED_KINDS}
     for route in plan.routes:
         for kind in sorted(EMITTED_KINDS):
-            document = taken.get((kind, route.namespace or "default", route.name))
+            document = taken.get((kind, route.namespace or DEFAULT_NAMESPACE, route.name))
             if document:
                 message = f"{kind} {route.name} would be generated for the LLMRoute of that name ({route.origin})"
                 hint = "rename it, or the LLMRoute"
@@ -46,14 +47,14 @@ def _taken(plan: Plan, documents: Sequence[Document]) -> Iterator[Diagnostic]:
 
 
 def _shared_gateway(one: Route, two: Route) -> bool:
-    same_namespace = (one.namespace or "default") == (two.namespace or "default")
+    same_namespace = (one.namespace or DEFAULT_NAMESPACE) == (two.namespace or DEFAULT_NAMESPACE)
     return same_namespace and bool({g.name for g in one.gateways} & {g.name for g in two.gateways})
 
 
 def _ambiguous(one: Route, two: Route) -> Iterator[Diagnostic]:
-    names = {b.name for b in one.backends}
+    taken = {b.name for b in one.backends}
     for backend in two.backends:
-        if backend.name in names:
+        if backend.name in taken:
             message = (
                 f"requests that name backend {backend.name} go to LLMRoute {one.name} ({one.origin}); "
                 f"the limits here would never count"
@@ -64,5 +65,5 @@ def _ambiguous(one: Route, two: Route) -> Iterator[Diagnostic]:
             f"requests that name no backend go to either this LLMRoute or {one.name} ({one.origin}): "
             f"each has one backend and takes them"
         )
-        hint = "let clients send x-ai-gateway-llm-backend, or put both backends into one LLMRoute"
+        hint = f"let clients send {names.BACKEND_HEADER}, or put both backends into one LLMRoute"
         yield Diagnostic(codes.AMBIGUOUS_DEFAULT, two.origin, message, hint, Severity.WARNING)

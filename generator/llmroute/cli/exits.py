@@ -10,23 +10,22 @@ FINDINGS: Final = 1
 USAGE: Final = 2
 
 
-class Failure(click.ClickException):
-    """Something that could not be done; one line for the user, exit code 1."""
+class _OneLine(click.ClickException):
+    """Ends the command with one line for the user."""
+
+    def show(self, file: object = None) -> None:
+        """Print the message on standard error."""
+        del file
+        click.echo(f"llmroute: {self.message}", err=True)
+
+
+class Failure(_OneLine):
+    """Something that could not be done; exit code 1."""
 
     exit_code = FINDINGS
 
-    def show(self, file: object = None) -> None:
-        """Print the message on standard error."""
-        del file
-        click.echo(f"llmroute: {self.message}", err=True)
 
-
-class Usage(click.ClickException):
-    """A call that cannot be meant; one line for the user, exit code 2."""
+class Usage(_OneLine):
+    """A call that cannot be meant; exit code 2."""
 
     exit_code = USAGE
-
-    def show(self, file: object = None) -> None:
-        """Print the message on standard error."""
-        del file
-        click.echo(f"llmroute: {self.message}", err=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from llmroute import names
 from llmroute.emit.filter_context import filter_context
-from llmroute.emit.metadata import ENVOY_GATEWAY_API, object_for, on_http_route
+from llmroute.emit.metadata import object_for, on_http_route
 from llmroute.plan import Route
 from llmroute.render.lua import filter_source
 from llmroute.render.yaml import Block
@@ -15,7 +16,7 @@ def extension_policy(route: Route) -> dict[str, Any]:
     """The EnvoyExtensionPolicy of ``route``. The script is the same for every route."""
     return object_for(
         route,
-        f"{ENVOY_GATEWAY_API}/v1alpha1",
+        f"{names.ENVOY_GATEWAY_API}/v1alpha1",
         "EnvoyExtensionPolicy",
         {
             "targetRefs": on_http_route(route),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from llmroute import names
-from llmroute.emit.metadata import GATEWAY_API, object_for
+from llmroute.emit.metadata import object_for
 from llmroute.plan import Backend, Route
 from llmroute.render.yaml import Comment
 
@@ -14,7 +14,7 @@ def http_route(route: Route) -> dict[str, Any]:
     """The HTTPRoute of ``route``."""
     return object_for(
         route,
-        f"{GATEWAY_API}/v1",
+        f"{names.GATEWAY_API}/v1",
         "HTTPRoute",
         {
             "parentRefs": [{"group": g.group, "kind": g.kind, "name": g.name} for g in route.gateways],

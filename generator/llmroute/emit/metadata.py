@@ -7,9 +7,6 @@ from typing import Any
 from llmroute import names
 from llmroute.plan import Route
 
-GATEWAY_API = "gateway.networking.k8s.io"
-ENVOY_GATEWAY_API = "gateway.envoyproxy.io"
-
 
 def object_for(route: Route, api_version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
     """A Kubernetes object of the route's name. Without a namespace in the source it has none either."""
@@ -23,4 +20,4 @@ def object_for(route: Route, api_version: str, kind: str, spec: dict[str, Any]) 
 
 def on_http_route(route: Route) -> list[dict[str, str]]:
     """``targetRefs`` of a policy that attaches to the route's HTTPRoute."""
-    return [{"group": GATEWAY_API, "kind": "HTTPRoute", "name": route.name}]
+    return [{"group": names.GATEWAY_API, "kind": "HTTPRoute", "name": route.name}]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from llmroute import names
-from llmroute.emit.metadata import ENVOY_GATEWAY_API, object_for, on_http_route
+from llmroute.emit.metadata import object_for, on_http_route
 from llmroute.encoding import Encoded, encode
 from llmroute.plan import Backend, Limit, Match, Route, Selector
 from llmroute.render.yaml import Comment
@@ -30,7 +30,7 @@ def traffic_policy(route: Route) -> dict[str, Any]:
     }
     if rules:
         spec["rateLimit"] = {"type": "Global", "global": {"rules": rules}}
-    return object_for(route, f"{ENVOY_GATEWAY_API}/v1alpha1", "BackendTrafficPolicy", spec)
+    return object_for(route, f"{names.ENVOY_GATEWAY_API}/v1alpha1", "BackendTrafficPolicy", spec)
 
 
 def _rule(route: Route, backend: Backend, limit: Limit) -> Comment:
