@@ -4,7 +4,8 @@ std = "lua51"
 max_line_length = 110
 files["filters/lua/src"] = {
   read_globals = {
-    "chunks", "context", "document", "json", "limits", "meter", "request", "response", "sse", "text", "usage",
+    "context", "document", "echo", "edits", "events", "eventstream", "json", "limits", "maxtokens",
+    "meter", "multipart", "oversize", "path", "request", "response", "sse", "text", "usage",
   },
 }
 files["filters/lua/src/filter.lua"] = { globals = { "envoy_on_request", "envoy_on_response" } }

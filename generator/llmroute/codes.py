@@ -28,3 +28,5 @@ AMBIGUOUS_HEADERS: Final = Code("LR019", "two limits look alike in the response 
 UNKNOWN_API: Final = Code("LR020", "the LLMRoute is of an API version that this version does not know")
 NO_NAME: Final = Code("LR021", "a name is not one that Kubernetes takes")
 IN_A_LIST: Final = Code("LR022", "an LLMRoute stands inside a List")
+NO_EFFECT: Final = Code("LR023", "a field has no effect beside what another says")
+UNKNOWN_UNLIMITED: Final = Code("LR024", "requests whose model cannot be read meet no limit")

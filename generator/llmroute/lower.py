@@ -9,9 +9,24 @@ from typing import Any, Final
 
 from llmroute import names
 from llmroute.api.v1alpha1 import Parsed
-from llmroute.api.v1alpha1.models import BackendRef, BackendSpec, HeaderMatch, LimitSpec
+from llmroute.api.v1alpha1.models import BackendRef, BackendSpec, HeaderMatch, LimitSpec, UsageSpec
 from llmroute.diagnostic import FieldPath
-from llmroute.plan import Backend, Endpoint, GatewayRef, Kind, Limit, Match, Plan, Route, Selector, Unit
+from llmroute.plan import (
+    Backend,
+    Endpoint,
+    GatewayRef,
+    IncludeUsage,
+    Kind,
+    Limit,
+    Match,
+    OnDisconnect,
+    OnMissing,
+    Plan,
+    Route,
+    Selector,
+    Unit,
+    Usage,
+)
 from llmroute.source import Document
 
 BODY_LIMIT_BYTES: Final = 4 * 1024 * 1024
@@ -55,6 +70,8 @@ def _route(parsed: Parsed, addresses: Addresses, stand_ins: StandIns) -> Route:
         ),
         backends=backends,
         header_defaults=_header_defaults(backends),
+        usage=_usage(route.spec.usage or UsageSpec()),
+        max_tokens=route.spec.admission.max_tokens if route.spec.admission else None,
         body_limit_bytes=BODY_LIMIT_BYTES,
         timeout_seconds=ANSWER_SECONDS,
         digest=_digest({"metadata": document.value["metadata"], "spec": document.value["spec"]}),
@@ -64,6 +81,15 @@ def _route(parsed: Parsed, addresses: Addresses, stand_ins: StandIns) -> Route:
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _usage(spec: UsageSpec) -> Usage:
+    return Usage(
+        on_missing=OnMissing(spec.on_missing or "Estimate"),
+        fixed_tokens=spec.fixed_tokens or 0,
+        on_disconnect=OnDisconnect(spec.on_disconnect or "Charge"),
+        include_usage=IncludeUsage(spec.include_usage or "Force"),
+    )
 
 
 def _header_defaults(backends: Iterable[Backend]) -> tuple[tuple[str, str], ...]:

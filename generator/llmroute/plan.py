@@ -28,6 +28,28 @@ class Kind(enum.StrEnum):
     REQUESTS = "requests"
 
 
+class OnMissing(enum.StrEnum):
+    """What a successful answer without usage is charged: an estimate, nothing, or a fixed number."""
+
+    ESTIMATE = "Estimate"
+    FREE = "Free"
+    FIXED = "Fixed"
+
+
+class OnDisconnect(enum.StrEnum):
+    """What an answer is charged that its client did not wait for: what was seen of it, or nothing."""
+
+    CHARGE = "Charge"
+    FREE = "Free"
+
+
+class IncludeUsage(enum.StrEnum):
+    """Whether a stream is made to report its usage when the client did not ask for it."""
+
+    FORCE = "Force"
+    KEEP = "Keep"
+
+
 class Unit(enum.StrEnum):
     """A fixed window, aligned to the Unix epoch."""
 
@@ -112,13 +134,25 @@ class GatewayRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """How an answer is metered that does not say what it cost. ``fixed_tokens`` counts for ``FIXED`` alone."""
+
+    on_missing: OnMissing
+    fixed_tokens: int
+    on_disconnect: OnDisconnect
+    include_usage: IncludeUsage
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One LLMRoute.
 
     ``namespace`` is None where the source names none (the applying side chooses).
     ``header_defaults`` names every header that a limit selects on, but for the model's, with the
     value that a request without it gets; so no limit is skipped by leaving a header out.
-    ``digest`` is a hash of the LLMRoute's content. ``timeout_seconds`` bounds a whole answer.
+    ``max_tokens`` bounds what a request may ask for; None asks for no bound. ``body_limit_bytes`` is
+    the longest request body that is held to be read. ``timeout_seconds`` bounds a whole answer.
+    ``digest`` is a hash of the LLMRoute's content.
     """
 
     name: str
@@ -126,6 +160,8 @@ class Route:
     gateways: tuple[GatewayRef, ...]
     backends: tuple[Backend, ...]
     header_defaults: tuple[tuple[str, str], ...]
+    usage: Usage
+    max_tokens: int | None
     body_limit_bytes: int
     timeout_seconds: int
     digest: str

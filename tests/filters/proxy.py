@@ -64,9 +64,11 @@ class Message:
 class Engine:
     """One Lua engine with the filter loaded, as one worker of Envoy has it."""
 
-    def __init__(self, name: str, source: str | None = None) -> None:
+    def __init__(self, name: str, source: str | None = None, prelude: bytes = b"") -> None:
+        """``prelude`` is Lua that runs before all else: it may watch what the filter calls."""
         self.name = name
         self.lua = importlib.import_module(f"lupa.{name}").LuaRuntime(encoding=None)
+        self.lua.execute(prelude)
         self.fake = self.lua.execute((HERE / "fake.lua").read_bytes())
         self.lua.execute((source or filter_source()).encode())
 
@@ -82,6 +84,11 @@ class Stream:
         self._engine = engine
         self._lua = engine.lua
         self._stream = engine.fake[b"stream"](self._lua.eval(lua_literal(context).encode()), fail)
+
+    @property
+    def raw(self) -> Any:
+        """The stream as ``fake.lua`` knows it."""
+        return self._stream
 
     @property
     def metadata(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 -- and stack are short. Written from the facts, not from its sources.
 
 local error, select, type = error, select, type
-local sethook, loadstring, pcall, setmetatable = debug.sethook, loadstring, pcall, setmetatable
+local sethook, getinfo, loadstring, pcall, setmetatable = debug.sethook, debug.getinfo, loadstring, pcall, setmetatable
 local match, tonumber = string.match, tonumber
 
 local MAX_STEPS = 2e7
@@ -106,17 +106,15 @@ globals.tonumber = function(...)
   return tonumber(...)
 end
 
-local depth, steps = 0, 0
+local steps = 0
 
 local function limit(event)
   if event == "call" then
-    depth = depth + 1
-    if depth > MAX_DEPTH then
+    -- Asked of the stack, not counted: LuaJIT tells of a tail call but not that the caller's frame is gone.
+    if getinfo(MAX_DEPTH, "f") then
       sethook()
       error("stack overflow")
     end
-  elseif event == "return" then
-    depth = depth - 1
   elseif event == "count" then
     steps = steps + 1000
     if steps > MAX_STEPS then
@@ -132,8 +130,8 @@ return function(source, entry)
   if not chunk then
     return wrong, errors
   end
-  depth, steps = 0, 0
-  sethook(limit, "cr", 1000)
+  steps = 0
+  sethook(limit, "c", 1000)
   local ok, problem = pcall(chunk, handle)
   sethook()
   return not ok and problem or nil, errors

@@ -128,7 +128,7 @@ def test_odd_numbers(engine: Engine, reported: str, expected: tuple[int, int, in
         '{"usage":{"total_tokens":Infinity}}',
         '{"usage":{"total_tokens":0x10}}',
         '{"usage":{"total_tokens":1',
-        '[{"usage":{"total_tokens":1}}]',
+        '[[{"usage":{"total_tokens":1}}]]',
         '"usage"',
         "usage",
         '{"choices":[{"usage":{"total_tokens":1}}]}',

@@ -79,17 +79,21 @@ def sources(**changed: str) -> dict[str, str]:
 
 
 def test_bundle_leaves_strings_alone() -> None:
-    """Comments and indentation go, strings stay to the byte, whatever they look like."""
+    """Comments and blanks go, strings stay to the byte, whatever they look like."""
     text = "-- gone\nlocal a = \"--  kept\" -- gone\n\n    local b = '\\'--'   \n--[[ gone\n gone ]]\n--[==[ ]] ]==]\n"
     script = bundle(sources(filter=text + "local c = [[\n   -- kept\n\n]]\n"))
-    assert script.endswith("do\nlocal a = \"--  kept\"\nlocal b = '\\'--'\nlocal c = [[\n   -- kept\n\n]]\nend\n")
+    assert script.endswith("do\nlocal a=\"--  kept\"\nlocal b='\\'--'\nlocal c=[[\n   -- kept\n\n]]\nend\n")
     assert "gone" not in script
 
 
 def test_bundle_joins_modules_as_locals() -> None:
-    """Later modules see earlier ones, and nothing is global."""
+    """Later modules see earlier ones under their whole names, and nothing is global."""
     lua = importlib.import_module("lupa.luajit21").LuaRuntime()
-    lua.execute(bundle(sources(text="return { x = 7 }", filter="function get() return text.x end")))
+    main = "local top = 1\nfunction get() return text.x * top end"
+    script = bundle(sources(text="local text = { x = 7 }\nreturn text", filter=main))
+    assert "local text = (function()\nlocal t={x=7}\nreturn t\nend)()\n" in script
+    assert script.endswith("do\nlocal t=1\nfunction get()return text.x*t end\nend\n")
+    lua.execute(script)
     assert lua.eval("get()") == 7
     assert lua.eval("text") is None
 
@@ -102,6 +106,20 @@ def test_bundle_takes_exactly_the_modules(changed: dict[str, str]) -> None:
         del modules["sse"]
     with pytest.raises(ValueError, match="modules"):
         bundle(modules)
+
+
+def test_bundle_says_which_module_it_cannot_read() -> None:
+    """What the squeezer does not understand is an error with the module, the line and the text."""
+    with pytest.raises(ValueError, match=r"^json\.lua, line 2: cannot read 'goto' in 'goto done'$"):
+        bundle(sources(json="local json = {}\ngoto done"))
+
+
+def test_bundle_says_where_its_source_is() -> None:
+    """Who reads the script learns from its first lines where the readable source is, and what was done to it."""
+    header = "".join(line for line in filter_source().splitlines(keepends=True)[:4] if line.startswith("--"))
+    assert "readable source is filters/lua/src of llmroute" in header
+    assert "tools/bundle_filter.py" in header
+    assert "comments and blanks are left out, and a local has the first letter of its name" in header
 
 
 def test_shipped_bundle_is_up_to_date_and_small() -> None:

@@ -103,7 +103,8 @@ def test_details_are_read(engine: Engine) -> None:
 ESTIMATED = {
     "FX-04 no usage": (delta("a") + delta("b") + delta("c") + DONE, 3),
     "cut before usage": (delta("a") + last(usage(5, 2, 7))[:-10], 1),
-    "no choices": (event({"choices": []}) + event({"x": 1}) + event([1]) + "data: x\n\n", 0),
+    "no choices": (event({"choices": []}) + event([1]) + "data: x\n\n", 0),
+    "an object of no known shape is weighed": (event({"x": 1}), 2),
     "nested usage": (event({"choices": [{"usage": usage(1, 1, 2)}], "x": {"usage": usage(1, 1, 2)}}), 1),
     "usage of strings": (event({"choices": [1], "usage": {"total_tokens": "7"}}), 1),
     "BOM on a later line": (delta("a") + "\ufeff" + delta("b"), 1),

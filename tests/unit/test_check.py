@@ -105,6 +105,66 @@ def test_limits_that_look_alike() -> None:
     assert findings(route(rule(limit(9, "Request"), limit(10, unit="Day")))) == []
 
 
+EXACT_MODEL, REGEX_MODEL = header(MODEL, "Exact", "m"), header(MODEL, "RegularExpression", "gpt-.*")
+ONE_USER, ANOTHER = header(USER, "Exact", "u1"), header(USER, "Exact", "u2")
+
+
+@pytest.mark.parametrize("model", [EXACT_MODEL, REGEX_MODEL, header(MODEL, "RegularExpression", "unk")])
+@pytest.mark.parametrize(
+    "others",
+    [
+        [],
+        [rule(limit(2), headers=[header(MODEL, "Exact", "other")])],
+        [rule(limit(2), headers=[header(MODEL, "Exact", "unknown"), ONE_USER])],
+        [rule(limit(2), headers=[ONE_USER])],
+        [rule(limit(2), headers=[header(MODEL, "Distinct"), header(USER, "RegularExpression", ".*")])],
+    ],
+)
+def test_a_hidden_model_meets_no_limit(model: dict[str, Any], others: list[dict[str, Any]]) -> None:
+    """A warning, once for the backend, at the model of the first rule that is escaped from."""
+    ((code, record),) = findings(route(rule(limit(1), limit(3), headers=[DISTINCT_USER, model]), *others))
+    assert (code, record.severity) == ("LR024", Severity.WARNING)
+    path = ("spec", "backends", 0, "trafficPolicy", "rateLimit", "rules", 0, "headers", 1)
+    assert record.origin.path == path
+    assert record.hint == "add a rule for the model unknown with quantity: 0, or a rule without a model"
+
+
+@pytest.mark.parametrize("model", [EXACT_MODEL, REGEX_MODEL])
+@pytest.mark.parametrize(
+    "other",
+    [
+        rule(limit(0), headers=[header(MODEL, "Exact", "unknown")]),
+        rule(limit(0, "Request"), headers=[header(MODEL, "RegularExpression", "u.*")]),
+        rule(limit(5)),
+        rule(limit(5), headers=[DISTINCT_USER]),
+        rule(limit(5), headers=[DISTINCT_USER, header(MODEL, "Distinct")]),
+        rule(limit(5), headers=[ONE_USER]),
+    ],
+)
+def test_a_hidden_model_meets_another_limit(model: dict[str, Any], other: dict[str, Any]) -> None:
+    """A rule for it, for every model, or for the same user's every model, wherever it stands."""
+    limited = rule(limit(10), headers=[model, ONE_USER])
+    assert findings(route(limited, other)) == []
+    assert findings(route(other, limited)) == []
+
+
+def test_a_hidden_model_is_looked_at_backend_by_backend() -> None:
+    """A limit of one backend counts no request of another; without a model there is nothing to hide."""
+    by_model = rule(limit(1), headers=[EXACT_MODEL, ONE_USER])
+    assert [c for c, _ in findings(route(a=[by_model], b=[rule(limit(2))]))] == ["LR024"]
+    assert [c for c, _ in findings(route(a=[by_model], b=[by_model]))] == ["LR024", "LR024"]
+    assert [c for c, _ in findings(route(by_model, rule(limit(2), headers=[ANOTHER])))] == ["LR024"]
+    assert (
+        findings(route(rule(limit(1), headers=[ONE_USER]), rule(limit(1), headers=[header(MODEL, "Distinct")]))) == []
+    )
+
+
+def test_a_broken_model_is_reported_once() -> None:
+    """An expression that nobody can read, or a value that is missing, is the error alone."""
+    for model, code in ((header(MODEL, "RegularExpression", "("), "LR012"), (header(MODEL, "Exact"), "LR011")):
+        assert [c for c, _ in findings(route(rule(limit(1), headers=[model])))] == [code]
+
+
 def test_a_backend_without_address() -> None:
     """A plain Envoy needs one; Envoy Gateway has its own."""
     policy = route(rule(limit(1)))

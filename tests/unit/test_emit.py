@@ -129,8 +129,61 @@ def test_a_route_without_limits_still_reads_the_model() -> None:
     """No rate limit, but the filter and its buffer."""
     _, extension, traffic = yaml.safe_load_all(compiled(route()).artifacts[0].text)
     assert "rateLimit" not in traffic["spec"]
-    assert traffic["spec"]["requestBuffer"] == {"limit": "4Mi"}
+    assert traffic["spec"]["requestBuffer"] == {"limit": "4100Ki"}
     assert extension["spec"]["lua"][0]["filterContext"]["limits"] == []
+
+
+def contexts(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """What each target tells the filter of a route with these fields in its ``spec``."""
+    policy = route(rule(limit(1)))
+    policy["spec"] |= spec
+    _, extension, _ = yaml.safe_load_all(compiled(policy).artifacts[0].text)
+    manager = artifacts(policy, backend("llm"))["envoy.yaml"]["static_resources"]["listeners"][0]
+    routes = manager["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"][0]["routes"]
+    plain = routes[0]["typed_per_filter_config"]["envoy.filters.http.lua"]["filter_context"]
+    return [extension["spec"]["lua"][0]["filterContext"], plain]
+
+
+USAGE = {"onMissing": "Estimate", "fixedTokens": 0, "onDisconnect": "Charge", "includeUsage": "Force"}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, {}),
+        ({"onMissing": "Free"}, {"onMissing": "Free"}),
+        ({"onMissing": "Fixed", "fixedTokens": 0}, {"onMissing": "Fixed"}),
+        ({"onMissing": "Fixed", "fixedTokens": 10**9}, {"onMissing": "Fixed", "fixedTokens": 10**9}),
+        ({"onDisconnect": "Free", "includeUsage": "Keep"}, {"onDisconnect": "Free", "includeUsage": "Keep"}),
+    ],
+)
+def test_the_filter_is_told_how_to_meter(given: dict[str, Any], told: dict[str, Any]) -> None:
+    """All four fields on both targets, with the defaults of what the policy leaves out."""
+    assert [c["usage"] for c in contexts({"usage": given})] == [USAGE | told] * 2
+
+
+def test_a_policy_without_usage_has_its_defaults() -> None:
+    """The whole field may be left out."""
+    assert [c["usage"] for c in contexts({})] == [USAGE] * 2
+
+
+def test_the_filter_is_told_the_bound_on_tokens_where_there_is_one() -> None:
+    """``maxTokens`` only when the policy has it; the bound on bodies always."""
+    assert [(c["maxTokens"], c["bodyLimit"]) for c in contexts({"admission": {"maxTokens": 1000}})] == [
+        (1000, 4 << 20)
+    ] * 2
+    unbounded: list[dict[str, Any]] = [{}, {"admission": {}}]
+    for spec in unbounded:
+        assert [("maxTokens" in c, c["bodyLimit"]) for c in contexts(spec)] == [(False, 4 << 20)] * 2
+
+
+def test_a_plain_envoy_holds_what_the_filter_asks_for() -> None:
+    """And 4 KiB for what the filter adds; no buffer filter in front, which would refuse a longer body."""
+    files = artifacts(route(rule(limit(1))), backend("llm"))
+    manager = files["envoy.yaml"]["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    assert [f["name"].rpartition(".")[2] for f in manager["http_filters"]] == ["lua", "ratelimit", "router"]
+    (only,) = manager["route_config"]["virtual_hosts"][0]["routes"]
+    assert only["request_body_buffer_limit"] == (4 << 20) + 4096
 
 
 def test_without_a_namespace_there_is_none() -> None:

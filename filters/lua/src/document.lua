@@ -1,36 +1,55 @@
--- document: finds the top-level `usage` of a JSON answer that arrives in pieces, cut at any byte.
--- It keeps where it is (a few numbers) and the bytes of the usage object, never the answer.
+-- document: finds usage in JSON that arrives in pieces, cut at any byte: one object, objects one after the
+-- other (JSON lines), or an array of objects. It keeps where it is (a few numbers), the last keys and the
+-- bytes of a usage object, never the answer. What it finds it tells `sink` as small events of the same shape.
 
-local byte, concat, find, min, sub = string.byte, table.concat, string.find, math.min, string.sub
+local byte, find, format, min, sub = string.byte, string.find, string.format, math.min, string.sub
 local string_end, unescape = json.string_end, text.unescape
 
 -- A usage object with every detail that an API knows today has under 1 KiB; a longer one is given up.
 local MAX_USAGE = 4096
--- "usage" with every character written as \uXXXX.
-local MAX_KEY = 30
+-- The longest key asked for, with every character written as \uXXXX.
+local MAX_KEY = 17 * 6
+-- No number that counts is longer.
+local MAX_SCALAR = 64
+
+-- Objects that hold usage; objects inside of which `usage` does (in events only: in a whole answer they
+-- are the model's words); values that say usage themselves.
+local CARRIERS = { usage = true, usageMetadata = true, meta = true }
+local NESTED = { response = true, message = true, delta = true }
+local SCALARS = { done = true, prompt_eval_count = true, eval_count = true }
 
 local document = {}
 
-function document.new()
+-- `event`: what comes is one event, not a whole answer.
+function document.new(sink, event)
   return {
+    sink = sink,
+    event = event,
+    base = 0, -- 1 inside of an array of objects
     depth = 0, -- of brackets around the next byte
+    item = false, -- inside of an object that stands at the base
     quoted = false, -- inside a string
     odd = false, -- the bytes so far end in an odd run of backslashes, inside a string
-    key = false, -- at depth 1: the next string is a key
+    key = false, -- the next string is a key, if it stands where keys are read
     name = nil, -- the bytes of the key being read
-    usage = false, -- the last key read was "usage"
-    parts = nil, -- the pieces of the usage object being read
-    size = 0, -- their length
+    outer = nil, -- the last key of the item
+    inner = nil, -- the last key of the member being looked into
+    within = false, -- in a member that is looked into
+    usage = nil, -- the bytes of the usage object being read, false when they are too many
+    close = 0, -- the depth after its end
+    scalar = nil, -- the bytes of the value being read
+    values = nil, -- by name, of the item
+    candidates = false, -- the item has some
     over = false, -- nothing more to find
   }
 end
 
+-- Keeps bytes of what is being read.
 local function keep(state, body, from, to)
-  state.size = state.size + to - from + 1
-  if state.size > MAX_USAGE then
-    state.parts = nil
-  else
-    state.parts[#state.parts + 1] = sub(body, from, to)
+  if state.usage then
+    state.usage = #state.usage + to - from < MAX_USAGE and state.usage .. sub(body, from, to)
+  elseif state.scalar then
+    state.scalar = #state.scalar + to - from < MAX_SCALAR and state.scalar .. sub(body, from, to) or nil
   end
 end
 
@@ -47,70 +66,149 @@ local function in_string(state, body, at)
   end
   state.odd, state.quoted = false, false
   if state.name then
-    state.usage = unescape(state.name) == "usage"
+    local name = unescape(state.name)
+    if state.within then
+      state.inner = name
+    else
+      state.outer = name
+    end
     state.name = nil
   end
   return stop
 end
 
--- One byte of structure at `at`.
-local function structure(state, c, at)
-  if c == 34 then
-    state.quoted = true
-    if state.depth == 1 and state.key then
-      state.name = ""
-    end
-  elseif c == 58 then
-    state.key = false
-  elseif c == 44 then
-    state.key = true
-  elseif c == 123 or c == 91 then
-    state.depth = state.depth + 1
-    if state.depth == 2 and state.usage and c == 123 then
-      state.parts, state.size = {}, 0
-      return at
-    end
-  else
-    state.depth = state.depth - 1
-    state.over = state.depth == 0
+-- Are keys, colons and commas at this depth read?
+local function reads(state)
+  local above = state.depth - state.base
+  return state.item and (above == 1 or above == 2 and state.within)
+end
+
+local function end_scalar(state)
+  if state.scalar then
+    state.values = state.values or {}
+    state.values[state.outer] = state.scalar
+    state.scalar = nil
+  end
+end
+
+-- A bracket opens at `at`. Gives where to keep bytes from.
+local function open(state, object, at)
+  local depth = state.depth + 1
+  local above = depth - state.base
+  state.depth = depth
+  if depth == 1 and not object and not state.event then
+    state.base = 1
+  elseif above == 1 then
+    state.item, state.key, state.outer, state.values, state.candidates = object, true, nil, nil, false
+  elseif not state.item or state.usage ~= nil then
+    return nil
+  elseif above == 2 and object and CARRIERS[state.outer or 0] then
+    state.usage, state.close = "", depth - 1
+    return at
+  elseif above == 2 and object and state.event and NESTED[state.outer or 0] then
+    state.within, state.key, state.inner = true, true, nil
+  elseif above == 3 and object and state.within and state.inner == "usage" then
+    state.usage, state.close = "", depth - 1
+    return at
+  elseif above == 3 and object and state.outer == "candidates" then
+    state.candidates = true
   end
   return nil
 end
 
--- Takes the next piece. Gives the last usage object that it completes, as text, else nil.
+-- The usage object is whole.
+local function tell_usage(state)
+  if state.usage then
+    local shape = state.within and '{"type":"","%s":{"usage":%s}}' or '{"%s":%s}'
+    state.sink:event(format(shape, state.outer, state.usage))
+  end
+  state.usage = nil
+end
+
+-- The item is whole. In an event all else was told when it was found.
+local function tell_item(state)
+  end_scalar(state)
+  local values = not state.event and state.values
+  if values and values.done then
+    local counts = ""
+    for name, value in pairs(values) do
+      counts = counts .. format(',"%s":%s', name, value)
+    end
+    state.sink:event("{" .. sub(counts, 2) .. "}")
+  elseif state.base == 1 and state.candidates then
+    state.sink:event('{"candidates":[0]}')
+  end
+  state.item, state.values = false, nil
+end
+
+-- A bracket closes at `at`.
+local function close(state, body, from, at)
+  state.depth = state.depth - 1
+  local above = state.depth - state.base
+  if state.usage ~= nil and state.depth == state.close then
+    keep(state, body, from, at)
+    tell_usage(state)
+  end
+  if above == 1 then
+    state.within = false
+  elseif above == 0 and state.item then
+    keep(state, body, from, at - 1)
+    tell_item(state)
+  end
+  state.over = above < 0 or state.event and above == 0
+end
+
+-- One byte of structure at `at`. Gives where to keep bytes from.
+local function structure(state, body, c, from, at)
+  if c == 34 then
+    state.quoted = true
+    if state.key and state.usage == nil and reads(state) then
+      state.name = ""
+    end
+  elseif c == 123 or c == 91 then
+    return open(state, c == 123, at) or from
+  elseif c == 125 or c == 93 then
+    close(state, body, from, at)
+  elseif c == 58 then
+    state.key = false
+    if not state.within and SCALARS[state.outer or 0] then
+      state.scalar = ""
+      return at + 1
+    end
+  else
+    keep(state, body, from, at - 1)
+    end_scalar(state)
+    state.key = true
+  end
+  return from
+end
+
+-- Takes the next piece.
 function document.push(state, body)
-  local at, size, found = 1, #body, nil
-  local from = state.parts and 1
+  local at, size, from = 1, #body, 1
   while at <= size and not state.over do
     if state.quoted then
       at = in_string(state, body, at)
     elseif state.depth == 0 then
-      -- Blanks and a BOM may lead; what is no object has no usage.
+      -- Blanks and a BOM may lead; what is neither object nor array has no usage.
       at = find(body, "[^ \t\r\n\239\187\191]", at)
       if not at then
         break
       end
-      state.over = byte(body, at) ~= 123
-      state.depth, state.key = 1, true
+      local c = byte(body, at)
+      state.over = c ~= 123 and c ~= 91
+      from = structure(state, body, c, from, at)
       at = at + 1
     else
-      at = find(body, state.depth == 1 and '["{}%[%],:]' or '["{}%[%]]', at)
+      at = find(body, state.usage == nil and reads(state) and '["{}%[%],:]' or '["{}%[%]]', at)
       if not at then
         break
       end
-      from = structure(state, byte(body, at), at) or from
-      if state.depth == 1 and state.parts then
-        keep(state, body, from, at)
-        found = state.parts and concat(state.parts) or found
-        state.parts = nil
-      end
+      from = structure(state, body, byte(body, at), from, at)
       at = at + 1
     end
   end
-  if state.parts then
-    keep(state, body, from, size)
-  end
-  return found
+  keep(state, body, from, size)
 end
 
 return document

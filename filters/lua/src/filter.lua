@@ -2,7 +2,8 @@
 -- set first: a fault never breaks traffic and never frees it. Yields stay outside of pcall, where no Lua
 -- but LuaJIT allows them.
 
-local pairs, pcall, sub, tonumber, tostring, type = pairs, pcall, string.sub, tonumber, tostring, type
+local gsub, lower, sub = string.gsub, string.lower, string.sub
+local pairs, pcall, tonumber, tostring, type = pairs, pcall, tonumber, tostring, type
 
 -- Methods that cost no tokens and whose body, if any, is not waited for: an upgraded one never ends.
 local UNMETERED = { GET = true, HEAD = true, OPTIONS = true, CONNECT = true }
@@ -62,16 +63,43 @@ local function settle_all(handle)
   headers:remove("accept-encoding")
 end
 
-local function read(handle, buffer)
-  local body = buffer and bytes(buffer) or ""
+-- Can the body be read?
+local function plain(headers)
+  local coding = gsub(lower(headers:get("content-encoding") or ""), "[ \t]+", "")
+  return coding == "" or coding == "identity"
+end
+
+-- The size of a body that is too long to be held; else nothing.
+local function oversized(handle)
+  local size = tonumber(handle:headers():get("content-length") or "")
+  return size and size > context.body_limit(handle) and size
+end
+
+-- `size` is that of a body that was not held.
+local function read(handle, buffer, size)
   local headers = handle:headers()
-  local model, estimate, rewritten = request.read(body, headers:get(":path") or "")
+  local ends, in_path = path.read(headers:get(":path") or "")
+  local model, estimate, rewritten, forced
+  if request.counts(ends) then
+    meter.set(handle, "unestimated", true)
+  end
+  if size or not plain(headers) then
+    model, estimate = request.unread(size or buffer and buffer:length() or 0, in_path)
+  else
+    local force = request.streams(ends) and context.forces(handle)
+    local kind = headers:get("content-type") or ""
+    local body = buffer and bytes(buffer) or ""
+    model, estimate, rewritten, forced =
+      request.read(body, ends, in_path, kind, force, context.max_tokens(handle))
+  end
   set_header(headers, context.model_header(handle), model)
   meter.set(handle, "model", model)
   meter.set(handle, "prompt_estimate", estimate)
   if rewritten then
     buffer:setBytes(rewritten)
-    meter.set(handle, "forced_usage", true)
+    if forced then
+      meter.set(handle, "forced_usage", true)
+    end
   end
 end
 
@@ -84,8 +112,9 @@ function envoy_on_request(handle)
     guard(handle, meter.set, handle, "unmetered", true)
     return
   end
-  local buffer = handle:body()
-  guard(handle, read, handle, buffer)
+  local size = guard(handle, oversized, handle)
+  local buffer = not size and handle:body() or nil
+  guard(handle, read, handle, buffer, size)
 end
 
 -- Streams the answer through its reader. After a fault the rest passes as it comes.

@@ -149,17 +149,19 @@ function json.names(...)
   return list
 end
 
--- Room for what `members` finds: by name, where the key begins, the value begins, and after its end.
+-- Room for what `members` finds: by name, where the key begins, the value begins, and after its end; and
+-- `count` names as a list.
 function json.spans()
-  return { key = {}, from = {}, to = {} }
+  return { key = {}, from = {}, to = {}, count = 0 }
 end
 
 -- Fills `spans` with the wanted members of the object at `at`; of repeated keys the last counts. Gives the
 -- position after the object, or nil when there is no whole object.
 function json.members(body, at, wanted, spans)
-  for i = 1, #wanted do
-    spans.from[wanted[i]] = nil
+  for i = 1, spans.count do
+    spans.from[spans[i]] = nil
   end
+  spans.count = 0
   if byte(body, at) ~= 123 then
     return nil
   end
@@ -176,6 +178,10 @@ function json.members(body, at, wanted, spans)
     if key_end - at <= MAX_KEY then
       local name = unescape(sub(body, at + 1, key_end - 2))
       if name and wanted[name] then
+        if not spans.from[name] then
+          spans.count = spans.count + 1
+          spans[spans.count] = name
+        end
         spans.key[name], spans.from[name], spans.to[name] = at, from, to
       end
     end

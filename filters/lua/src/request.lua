@@ -1,18 +1,32 @@
--- request: what a request body says: the model, about how long the prompt is, and whether usage must be
--- asked for on the client's behalf.
+-- request: what a request says: the model, about how long the prompt is, and what to send instead so that
+-- usage is reported and the answer is no longer than it may be.
 
-local byte, ceil, find, match, sub = string.byte, math.ceil, string.find, string.match, string.sub
-local members, solid = json.members, json.solid
+local byte, ceil, sub = string.byte, math.ceil, string.sub
+local members = json.members
 local header_value, unescape = text.header_value, text.unescape
 
 -- Longer names are no model's, and headers have to stay small. With every byte written as \uXXXX the raw
 -- form is six times as long.
 local MAX_MODEL = 256
 
-local WANTED = json.names("model", "messages", "prompt", "input", "stream", "stream_options")
+-- Where APIs take the prompt; the first that is there is it.
+local PROMPTS = { "messages", "prompt", "input", "contents", "documents", "texts", "query" }
+local WANTED = json.names("model", "stream", "stream_options")
+for _, name in ipairs(PROMPTS) do
+  WANTED[name] = true
+end
+for name in pairs(maxtokens.names) do
+  WANTED[name] = true
+end
 local INCLUDE = json.names("include_usage")
 
 local request = {}
+
+-- The name as the header says it.
+local function named(name)
+  name = name and header_value(name)
+  return name and #name <= MAX_MODEL and name or "unknown"
+end
 
 local function model(body, found)
   local from = found.from.model
@@ -20,9 +34,7 @@ local function model(body, found)
     return "unknown"
   end
   local raw = sub(body, from + 1, found.to.model - 2)
-  local name = #raw <= 6 * MAX_MODEL and unescape(raw)
-  name = name and header_value(name)
-  return name and #name <= MAX_MODEL and name or "unknown"
+  return named(#raw <= 6 * MAX_MODEL and unescape(raw))
 end
 
 local function value(body, found, name)
@@ -30,52 +42,95 @@ local function value(body, found, name)
   return from and sub(body, from, found.to[name] - 1)
 end
 
-local function splice(body, from, to, insert)
-  return sub(body, 1, from - 1) .. insert .. sub(body, to)
-end
-
--- The body with `stream_options.include_usage` true, or nil when the client asked itself, does not stream,
--- or sent what no API takes.
-local function with_usage(body, start, found)
+-- Lists the change that makes `stream_options.include_usage` true. Gives whether there is one: not when the
+-- client asked itself, does not stream, or sent what no API takes.
+local function with_usage(list, body, start, found)
   if value(body, found, "stream") ~= "true" or not (found.from.messages or found.from.prompt) then
-    return nil
+    return false
   end
   local from, to = found.from.stream_options, found.to.stream_options
   if not from then
-    return splice(body, start + 1, start + 1, '"stream_options":{"include_usage":true},')
+    edits.replace(list, start + 1, start + 1, '"stream_options":{"include_usage":true},')
+    return true
   elseif byte(body, from) == 110 then
-    return splice(body, from, to, '{"include_usage":true}')
+    edits.replace(list, from, to, '{"include_usage":true}')
+    return true
   end
   local inner = json.spans()
   if not members(body, from, INCLUDE, inner) then
-    return nil
+    return false
   end
   local asked = value(body, inner, "include_usage")
   if not asked then
-    local rest = byte(body, solid(body, from + 1)) == 125 and "" or ","
-    return splice(body, from + 1, from + 1, '"include_usage":true' .. rest)
+    edits.insert(list, body, from, '"include_usage":true')
   elseif asked == "false" or asked == "null" then
-    return splice(body, inner.from.include_usage, inner.to.include_usage, "true")
+    edits.replace(list, inner.from.include_usage, inner.to.include_usage, "true")
+  else
+    return false
   end
-  return nil
+  return true
 end
 
--- Is it an API whose streams take `stream_options`: .../chat/completions or .../completions?
-local function streams(path)
-  return find(match(path, "^[^?#]*") or "", "/completions$") ~= nil
+local function estimate(body, found)
+  for i = 1, #PROMPTS do
+    local from = found.from[PROMPTS[i]]
+    if from then
+      return ceil((found.to[PROMPTS[i]] - from) / 4)
+    end
+  end
+  return ceil(#body / 4)
 end
 
--- The model (or "unknown"), the estimate of the prompt in tokens, and the body to send instead, or nil.
-function request.read(body, path)
+-- The model of a body, of JSON that begins at `start` or of a form. What is both and names two has none.
+local function in_body(body, start, found, kind)
+  local in_json = start and model(body, found)
+  if kind == "application/json" then
+    return in_json or "unknown"
+  end
+  local field = multipart.model(kind, body)
+  if field == nil then
+    return in_json or "unknown"
+  end
+  field = named(field)
+  return (not in_json or in_json == field) and field or "unknown"
+end
+
+-- What goes for a body of `size` bytes that is not read: the model of the path, if any, and the estimate.
+function request.unread(size, in_path)
+  return named(in_path), ceil(size / 4)
+end
+
+-- Is it the path of an API whose streams take `stream_options`: .../chat/completions or .../completions?
+function request.streams(ends)
+  return sub(ends, -12) == "/completions"
+end
+
+-- Is it a path that counts tokens and makes none?
+function request.counts(ends)
+  return sub(ends, -12) == ":counttokens" or sub(ends, -22) == "/messages/count_tokens"
+end
+
+-- The model (or "unknown"), the estimate of the prompt in tokens, the body to send instead, or nil, and
+-- whether that asks for usage. The path says how it `ends` and which model is `in_path`: the upstream goes by
+-- that one, whatever the body says. `kind` is the content type. With `force` usage is asked for; `most`, if
+-- there is one, is how many tokens the answer may have.
+function request.read(body, ends, in_path, kind, force, most)
   local found = json.spans()
   local start = json.document(body, WANTED, found)
+  local name = in_path and named(in_path) or in_body(body, start, found, kind)
   if not start then
-    return "unknown", ceil(#body / 4), nil
+    return name, ceil(#body / 4), nil, false
   end
-  local name = found.from.messages and "messages" or found.from.prompt and "prompt" or "input"
-  local from = found.from[name]
-  local bytes = from and found.to[name] - from or #body
-  return model(body, found), ceil(bytes / 4), streams(path) and with_usage(body, start, found) or nil
+  local list, forced = nil, false
+  if force and found.from.stream and request.streams(ends) then
+    list = {}
+    forced = with_usage(list, body, start, found)
+  end
+  if most then
+    list = list or {}
+    maxtokens.hold(list, body, start, found, ends, most)
+  end
+  return name, estimate(body, found), list and edits.apply(list, body), forced
 end
 
 return request

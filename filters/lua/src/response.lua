@@ -1,35 +1,56 @@
 -- response: meters one answer as it streams by, and takes out of it what the client did not ask for.
 
-local lower, match, tonumber = string.lower, string.match, tonumber
+local find, lower, match, tonumber = string.find, string.lower, string.match, tonumber
 
 local response = {}
+
+-- A content type without parameters, in lower case.
+local function kind_of(headers)
+  local value = headers:get("content-type")
+  return value and match(lower(value), "^[^%s;,]*") or ""
+end
 
 local function plain(headers)
   local encoding = headers:get("content-encoding")
   return not encoding or lower(encoding) == "identity"
 end
 
-local function is_events(headers)
-  local kind = headers:get("content-type")
-  return kind ~= nil and match(lower(kind), "^[^%s;,]*") == "text/event-stream"
-end
-
--- What reads this answer: a meter, and for plain ones a document or an event stream.
-local function reader(headers, known)
-  local self = { meter = meter.new(tonumber(known.prompt_estimate) or 0) }
+-- What reads this answer: a meter, and for plain ones what can tell its events.
+local function reader(handle, headers, known)
+  local self = { meter = meter.new(context.usage(handle), known) }
   if not plain(headers) then
     return self
-  elseif is_events(headers) then
-    self.stream = sse.new(known.forced_usage == true)
-    self.sink = chunks.new(self.meter)
-    if self.stream.hold then
-      -- The stream gets shorter by what is taken out.
-      headers:remove("content-length")
-    end
-  else
-    self.document = document.new()
+  end
+  local kind = kind_of(headers)
+  self.sink = events.new(self.meter)
+  if kind == "application/vnd.amazon.eventstream" then
+    self.messages = eventstream.new()
+    self.meter.streamed = true
+    return self
+  end
+  self.undecided = true
+  self.events = kind == "text/event-stream"
+  self.meter.streamed = self.events
+  self.hold = self.events and known.forced_usage == true
+  if self.hold then
+    -- The stream gets shorter by what is taken out.
+    headers:remove("content-length")
   end
   return self
+end
+
+-- The shape of an answer, whatever its type says, by its first byte: JSON, or lines that may be events.
+-- What is blank before it tells nothing; in an event stream only an empty line is blank.
+local function decide(self, body)
+  if find(body, "^[ \t\r\n\239\187\191]*[{%[]") then
+    self.document = document.new(self.sink)
+    self.meter.streamed = false
+  elseif find(body, self.events and "[^\r\n]" or "[^ \t\r\n\239\187\191]") then
+    self.stream = sse.new(self.hold)
+  else
+    return
+  end
+  self.undecided = false
 end
 
 -- At the headers. Gives what to do with the rest: nothing, `refusal`, or a reader with a `meter`.
@@ -52,7 +73,7 @@ function response.open(handle)
   if status < 200 or status > 299 or known.unmetered then
     return {}
   end
-  local self = reader(headers, known)
+  local self = reader(handle, headers, known)
   self.meter:write(handle)
   return self
 end
@@ -70,15 +91,17 @@ end
 -- One piece of the body. Gives the bytes to send instead, or nil.
 function response.push(self, handle, body)
   local out
+  if self.undecided then
+    decide(self, body)
+  end
+  self.meter.bytes = self.meter.bytes + #body
   if self.stream then
     out = sse.push(self.stream, body, self.sink)
-  else
-    self.meter.bytes = self.meter.bytes + #body
-    local found = self.document and document.push(self.document, body)
-    local reported = found and usage.read(found, 1)
-    if reported then
-      self.meter:report(reported)
-    end
+  elseif self.document then
+    document.push(self.document, body)
+  elseif self.messages and not eventstream.push(self.messages, body, self.sink) then
+    self.messages = nil
+    self.meter.streamed = false
   end
   self.meter:write(handle)
   return out ~= body and out or nil
@@ -87,7 +110,7 @@ end
 -- After the last piece. Gives bytes that were held, or nil.
 function response.close(self, handle)
   local out = self.stream and sse.finish(self.stream, self.sink)
-  self.meter:write(handle)
+  self.meter:finish(handle)
   return out ~= "" and out or nil
 end
 

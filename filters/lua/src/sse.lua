@@ -2,16 +2,21 @@
 -- ends at an empty line. It tells a sink of every event's data:
 --
 --   sink:event(data) -> nil keep it | false take it out | from, to take these bytes of the data out
---   sink:lost()         an event that was over the cap and was not read
+--   sink:pass(piece)    the next piece of the data of an event over the cap, which is not kept
+--   sink:lost()         that event has ended
 --
 -- Reading only (`hold` false) it keeps a partial line and the data of an unfinished event, and the bytes go
 -- their way untouched. Rewriting (`hold` true) it also keeps the raw lines of the unfinished event.
 
 local byte, concat, find, sub = string.byte, table.concat, string.find, string.sub
 
--- The lines of one event together, a line that never ends included. Past it the event is given up, not the
--- stream: its bytes go on as they came.
-local MAX_EVENT = 65536
+-- The lines of one event together, a line that never ends included. Past it nothing more of the event is
+-- kept: its bytes go on as they came, and its data is told of in passing.
+local MAX_EVENT = 24576
+-- What a line costs to keep beside its bytes, so that empty ones are bounded too.
+local LINE = 32
+-- Pieces of one line are joined when there are so many: each costs more than its bytes.
+local MAX_PIECES = 64
 
 local sse = {}
 
@@ -23,11 +28,10 @@ function sse.new(hold)
     parts = {}, -- of the line being read
     count = 0,
     size = 0, -- bytes of the event so far, without line ends
-    lost = false, -- the event is over the cap
-    partial = false, -- of a lost event: the line being read is not empty
+    over = nil, -- the event is over the cap: what passes on its data
     data = nil, -- the value of the first data line of the event
     more = nil, -- the values of further ones
-    raw = {}, -- held lines of the event, with their ends
+    raw = {}, -- held lines of the event, each followed by its end
     line = 0, -- index in raw of the one data line, 0 when there are several
     value = 0, -- where its value begins
     before = {}, -- raw, its length, parts and count as they were before the last push
@@ -38,7 +42,7 @@ function sse.new(hold)
 end
 
 local function forget(state)
-  state.size, state.lost, state.partial, state.data, state.more, state.line = 0, false, false, nil, nil, 0
+  state.size, state.over, state.data, state.more, state.line = 0, nil, nil, nil, 0
   if #state.raw > 0 then
     -- A new table, not an emptied one: `sse.held` may still need the old one after a fault.
     state.raw = {}
@@ -53,25 +57,30 @@ local function emit(out, bytes, ending)
   end
 end
 
-local function emit_all(out, list, count)
+local function emit_all(out, list, first, last)
   if out then
-    for i = 1, count do
+    for i = first, last do
       out[#out + 1] = list[i]
     end
   end
 end
 
--- Gives the event up: what was held goes on.
-local function give_up(state, out)
-  emit_all(out, state.raw, #state.raw)
-  emit_all(out, state.parts, state.count)
-  state.lost, state.partial = true, state.count > 0
-  state.raw, state.parts, state.count, state.data, state.more = {}, {}, 0, nil, nil
+-- Keeps no more of the event: what was held goes on.
+local function give_up(state, sink, out)
+  emit_all(out, state.raw, 1, #state.raw)
+  emit_all(out, state.parts, 1, state.count)
+  if state.data then
+    sink:pass(state.more and state.data .. "\n" .. concat(state.more, "\n") or state.data)
+  end
+  local line = concat(state.parts, "", 1, state.count)
+  state.over = oversize.new(sink)
+  oversize.push(state.over, state.first and sub(line, 1, 3) == "\239\187\191" and sub(line, 4) or line)
+  state.raw, state.parts, state.count, state.data, state.more, state.first = {}, {}, 0, nil, nil, false
 end
 
 -- Ends the event; says whether its bytes went on.
 local function dispatch(state, sink, out)
-  if state.lost then
+  if state.over then
     sink:lost()
   elseif state.data then
     local data = state.more and state.data .. "\n" .. concat(state.more, "\n") or state.data
@@ -81,24 +90,16 @@ local function dispatch(state, sink, out)
       return false
     elseif state.hold and from and state.line > 0 then
       local line, shift = state.raw[state.line], state.value - 1
-      state.raw[state.line] = sub(line, 1, shift + from - 1) .. sub(line, shift + to + 1)
+      emit_all(out, state.raw, 1, state.line - 1)
+      emit(out, sub(line, 1, shift + from - 1), sub(line, shift + to + 1))
+      emit_all(out, state.raw, state.line + 1, #state.raw)
+      forget(state)
+      return true
     end
   end
-  emit_all(out, state.raw, #state.raw)
+  emit_all(out, state.raw, 1, #state.raw)
   forget(state)
   return true
-end
-
--- Where the value of a line of the field `data` begins.
-local function data_value(line, start)
-  if sub(line, start, start + 3) ~= "data" then
-    return nil
-  end
-  local c = byte(line, start + 4)
-  if c == 58 then
-    return byte(line, start + 5) == 32 and start + 6 or start + 5
-  end
-  return not c and start + 4 or nil
 end
 
 -- One whole line that is not empty.
@@ -109,8 +110,8 @@ local function field(state, out, line, ending, start)
     emit(out, line, ending)
     return
   end
-  state.size = state.size + #line
-  local value = data_value(line, start)
+  state.size = state.size + #line + LINE
+  local value = oversize.value(line, start)
   if value and state.data then
     state.more, state.line = state.more or {}, 0
     state.more[#state.more + 1] = sub(line, value)
@@ -118,18 +119,16 @@ local function field(state, out, line, ending, start)
     state.data, state.line, state.value = sub(line, value), #state.raw + 1, value
   end
   if state.hold then
-    state.raw[#state.raw + 1] = line .. ending
+    emit(state.raw, line, ending)
   end
 end
 
 -- One line: `tail` is what of it came last. Says whether its bytes went on, or will with its event.
 local function take(state, sink, out, tail, ending)
   local start = 1
-  if state.lost then
-    local blank = not state.partial and tail == ""
+  if state.over then
     emit(out, tail, ending)
-    state.partial = false
-    return not blank or dispatch(state, sink, out)
+    return not oversize.line(state.over, tail) or dispatch(state, sink, out)
   end
   local line = tail
   if state.count > 0 then
@@ -142,32 +141,36 @@ local function take(state, sink, out, tail, ending)
     start = sub(line, 1, 3) == "\239\187\191" and 4 or 1
   end
   if state.size + #line > MAX_EVENT then
-    give_up(state, out)
+    give_up(state, sink, out)
     emit(out, line, ending)
-    state.partial = false
+    oversize.line(state.over, sub(line, start))
     return true
   elseif #line >= start then
     field(state, out, line, ending, start)
     return true
   end
   if state.hold then
-    state.raw[#state.raw + 1] = line .. ending
+    emit(state.raw, line, ending)
   end
   return dispatch(state, sink, out)
 end
 
 -- The beginning of a line whose end has not come.
-local function begin(state, out, piece)
-  if state.lost then
-    state.partial = true
+local function begin(state, sink, out, piece)
+  if state.over then
     emit(out, piece)
+    oversize.push(state.over, piece)
     return
   end
   state.count = state.count + 1
   state.parts[state.count] = piece
   state.size = state.size + #piece
+  if state.count == MAX_PIECES then
+    -- A new table: `sse.held` may still need the old one.
+    state.parts, state.count = { concat(state.parts, "", 1, MAX_PIECES) }, 1
+  end
   if state.size > MAX_EVENT then
-    give_up(state, out)
+    give_up(state, sink, out)
   end
 end
 
@@ -198,7 +201,7 @@ function sse.push(state, body, sink)
   while at <= size do
     local stop = cr and lf and (cr < lf and cr or lf) or cr or lf
     if not stop then
-      begin(state, out, sub(body, at))
+      begin(state, sink, out, sub(body, at))
       break
     end
     local last = stop == cr and lf == stop + 1 and lf or stop

@@ -1,26 +1,87 @@
 -- usage: the numbers of one usage object, by the rules of the wire formats.
 
 local ceil, find, sub, tonumber = math.ceil, string.find, string.sub, tonumber
+local match = string.match
 local names, spans = json.names, json.spans
 
 -- Envoy drops a hits_addend above this, and then nothing is charged.
 local MAX_CHARGE = 1000000000
 
-local FIELDS = names(
-  "prompt_tokens",
-  "completion_tokens",
-  "total_tokens",
-  "prompt_tokens_details",
-  "completion_tokens_details"
-)
-local CACHED = names("cached_tokens")
-local REASONING = names("reasoning_tokens")
+-- One row per shape; the first that has a number counts. The members of a list are added up; of `cached` the
+-- first that is there counts. "a.b" is the member b of the object a.
+local ROWS = {
+  { -- OpenAI chat, completions, embeddings; Azure
+    prompt = { "prompt_tokens" },
+    completion = { "completion_tokens" },
+    total = "total_tokens",
+    cached = { "prompt_tokens_details.cached_tokens" },
+    reasoning = "completion_tokens_details.reasoning_tokens",
+  },
+  { -- OpenAI responses, whose cached tokens are part of the input; Anthropic, whose are not; Cohere
+    prompt = { "input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens" },
+    completion = { "output_tokens" },
+    total = "total_tokens",
+    cached = { "cache_read_input_tokens", "input_tokens_details.cached_tokens" },
+    cache_write = "cache_creation_input_tokens",
+    reasoning = "output_tokens_details.reasoning_tokens",
+  },
+  { -- Gemini
+    prompt = { "promptTokenCount" },
+    completion = { "candidatesTokenCount", "thoughtsTokenCount" },
+    total = "totalTokenCount",
+    cached = { "cachedContentTokenCount" },
+    reasoning = "thoughtsTokenCount",
+  },
+  { -- Bedrock Converse
+    prompt = { "inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens" },
+    completion = { "outputTokens" },
+    total = "totalTokens",
+    cached = { "cacheReadInputTokens" },
+    cache_write = "cacheWriteInputTokens",
+  },
+  { -- Ollama, at the top level
+    prompt = { "prompt_eval_count" },
+    completion = { "eval_count" },
+    cached = {},
+  },
+}
+-- Where Cohere keeps the numbers, in the order in which they are believed.
+local WRAPPERS = { "tokens", "billed_units" }
+
+-- Every member that a row names, and by outer name the inner one.
+local FIELDS, INNER = {}, {}
+
+local function field(path)
+  local outer, inner = match(path, "^([^.]+)%.?(.*)$")
+  if inner ~= "" then
+    INNER[outer] = { names = names(inner), path = path }
+  end
+  FIELDS[#FIELDS + 1] = outer
+  FIELDS[outer] = true
+end
+
+local function fields_of(list)
+  for i = 1, #list do
+    field(list[i])
+  end
+end
+
+for i = 1, #ROWS do
+  local row = ROWS[i]
+  fields_of(row.prompt)
+  fields_of(row.completion)
+  fields_of(row.cached)
+  fields_of({ row.reasoning })
+  fields_of({ row.total })
+end
+fields_of(WRAPPERS)
 
 local usage = {}
 
-function usage.clamp(value)
+local function clamp(value)
   return value < MAX_CHARGE and value or MAX_CHARGE
 end
+usage.clamp = clamp
 
 -- A number that is not negative, rounded up to a whole one; nil for anything else.
 local function number(body, found, name)
@@ -33,37 +94,94 @@ local function number(body, found, name)
   if not value or value < 0 then
     return nil
   end
-  return ceil(usage.clamp(value)) + 0
+  return ceil(clamp(value)) + 0
 end
 
-local function detail(body, found, name, wanted)
-  local from = found.from[name]
-  local inner = spans()
-  if from and json.members(body, from, wanted, inner) then
-    return number(body, inner, wanted[1])
+-- The numbers of the object at `at`, by the names of the rows, and what of it was found; nil without any.
+local function flat(body, at)
+  local found, fields = spans(), {}
+  if not json.members(body, at, FIELDS, found) then
+    return nil, found
+  end
+  for i = 1, found.count do
+    local name = found[i]
+    local inner = INNER[name]
+    if not inner then
+      fields[name] = number(body, found, name)
+    else
+      local details = spans()
+      if json.members(body, found.from[name], inner.names, details) then
+        fields[inner.path] = number(body, details, inner.names[1])
+      end
+    end
+  end
+  return usage.numbers(fields) and fields, found
+end
+
+-- The same, of what Cohere wraps as well. `wrapped`: of nothing else.
+function usage.fields(body, at, wrapped)
+  local fields, found = flat(body, at)
+  if fields and not wrapped then
+    return fields
+  end
+  for i = 1, #WRAPPERS do
+    local from = found.from[WRAPPERS[i]]
+    fields = from and flat(body, from)
+    if fields then
+      return fields
+    end
   end
   return nil
 end
 
--- The numbers of the usage object at `at`, or nil when it has none of the three that count.
-function usage.read(body, at)
-  local found = spans()
-  if not json.members(body, at, FIELDS, found) then
+local function sum(fields, list)
+  local all
+  for i = 1, #list do
+    local one = fields[list[i]]
+    all = one and (all or 0) + one or all
+  end
+  return all
+end
+
+local function first(fields, list)
+  for i = 1, #list do
+    if fields[list[i]] then
+      return fields[list[i]]
+    end
+  end
+  return 0
+end
+
+-- The first row that has one of `prompt` and `completion`, else the first that has a total.
+local function row_of(fields)
+  for i = 1, #ROWS do
+    if sum(fields, ROWS[i].prompt) or sum(fields, ROWS[i].completion) then
+      return ROWS[i]
+    end
+  end
+  for i = 1, #ROWS do
+    if fields[ROWS[i].total or ""] then
+      return ROWS[i]
+    end
+  end
+  return nil
+end
+
+-- What these fields say: prompt, completion, total, cached, cache_write, reasoning; nil when nothing.
+function usage.numbers(fields)
+  local row = row_of(fields)
+  if not row then
     return nil
   end
-  local prompt = number(body, found, "prompt_tokens")
-  local completion = number(body, found, "completion_tokens")
-  local total = number(body, found, "total_tokens")
-  if not (prompt or completion or total) then
-    return nil
-  end
-  prompt, completion = prompt or 0, completion or 0
+  local prompt = clamp(sum(fields, row.prompt) or 0)
+  local completion = clamp(sum(fields, row.completion) or 0)
   return {
     prompt = prompt,
     completion = completion,
-    total = total or usage.clamp(prompt + completion),
-    cached = detail(body, found, "prompt_tokens_details", CACHED) or 0,
-    reasoning = detail(body, found, "completion_tokens_details", REASONING) or 0,
+    total = fields[row.total or ""] or clamp(prompt + completion),
+    cached = first(fields, row.cached),
+    cache_write = fields[row.cache_write or ""] or 0,
+    reasoning = fields[row.reasoning or ""] or 0,
   }
 end
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llmroute.check import backends, headers, limits, routes
+from llmroute.check import backends, headers, limits, models, routes
 from llmroute.diagnostic import Diagnostic
 from llmroute.plan import Plan
 from llmroute.source import Document
@@ -21,5 +21,6 @@ def check(plan: Plan, target: Capabilities, documents: Sequence[Document]) -> tu
         *backends.check(plan, target),
         *headers.check(plan, target),
         *limits.check(plan, target),
+        *models.check(plan),
     ]
     return tuple(sorted(found, key=lambda d: (d.origin.file, d.origin.line, d.origin.column, d.code.id)))

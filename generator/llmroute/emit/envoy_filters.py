@@ -12,7 +12,6 @@ from llmroute.render.lua import filter_source
 from llmroute.render.yaml import Block, Comment
 
 _TYPES: Final = "type.googleapis.com/envoy.extensions.filters.http"
-_BUFFER: Final = "envoy.filters.http.buffer"
 _LUA: Final = "envoy.filters.http.lua"
 _RATELIMIT: Final = "envoy.filters.http.ratelimit"
 _ROUTER: Final = "envoy.filters.http.router"
@@ -26,11 +25,10 @@ _WHEN_AWAY: Final = {
 class HttpFilters:
     """What varies in the filters.
 
-    ``body_limit``: bytes of a request body that the Lua filter may read. ``ratelimit_cluster``: a gRPC
-    cluster. ``fail_closed``: whether requests are refused while the rate limit service is away.
+    ``ratelimit_cluster``: a gRPC cluster. ``fail_closed``: whether requests are refused while the rate
+    limit service is away.
     """
 
-    body_limit: int
     ratelimit_cluster: str
     fail_closed: bool
 
@@ -48,7 +46,6 @@ class HttpFilters:
             },
         }
         return [
-            _filter(_BUFFER, "buffer.v3.Buffer", {"max_request_bytes": self.body_limit}),
             _filter(_LUA, "lua.v3.Lua", {"default_source_code": {"inline_string": Block(filter_source())}}),
             _filter(_RATELIMIT, "ratelimit.v3.RateLimit", ratelimit),
             _filter(_ROUTER, "router.v3.Router", {"suppress_envoy_headers": True}),

@@ -10,6 +10,7 @@ from typing import Any, Final
 from llmroute import names
 from llmroute.emit.artifact import Artifact
 from llmroute.emit.envoy_filters import HttpFilters, route_config
+from llmroute.emit.filter_context import held_bytes
 from llmroute.emit.ratelimit_config import domain
 from llmroute.plan import Backend, Endpoint, Plan, Route
 from llmroute.render.yaml import Comment, dump
@@ -19,6 +20,9 @@ LISTENER: Final = "llmroute"
 RATELIMIT_CLUSTER: Final = "ratelimit"
 _HTTP: Final = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_BODY: Final = (
+    "A body is held to be read, and may grow by 4 KiB in the filter. A longer one that says so passes unread."
+)
 _TLS: Final = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
 
 
@@ -47,7 +51,6 @@ def envoy_static(plan: Plan, options: EnvoyOptions) -> Artifact:
 
 
 def _listener(plan: Plan, options: EnvoyOptions) -> dict[str, Any]:
-    body_limit = max((r.body_limit_bytes for r in plan.routes), default=0)
     manager = {
         "@type": _HTTP,
         "stat_prefix": LISTENER,
@@ -55,12 +58,13 @@ def _listener(plan: Plan, options: EnvoyOptions) -> dict[str, Any]:
         "server_header_transformation": "PASS_THROUGH",
         "normalize_path": True,
         "merge_slashes": True,
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
         "common_http_protocol_options": {"headers_with_underscores_action": "REJECT_REQUEST"},
         "route_config": {
             "name": LISTENER,
             "virtual_hosts": [{"name": LISTENER, "domains": ["*"], "routes": list(_routes(plan))}],
         },
-        "http_filters": HttpFilters(body_limit, RATELIMIT_CLUSTER, options.fail_closed).build(),
+        "http_filters": HttpFilters(RATELIMIT_CLUSTER, options.fail_closed).build(),
     }
     chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
     return {
@@ -98,6 +102,7 @@ def _route(route: Route, backend: Backend, *, named: bool) -> dict[str, Any]:
         "name": f"{domain(route)}/{backend.name}" + ("" if named else "/unnamed"),
         "match": match,
         "route": action,
+        "request_body_buffer_limit": Comment(_BODY, held_bytes(route)),
         "typed_per_filter_config": route_config(route, backend, domain(route)),
     }
 

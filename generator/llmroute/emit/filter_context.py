@@ -6,9 +6,11 @@ from typing import Any, Final
 
 from llmroute import names
 from llmroute.encoding import reported_limit
-from llmroute.plan import Route
+from llmroute.plan import Route, Usage
 
 VERSION: Final = 1
+_GROWTH_BYTES: Final = 4096
+"""A body may become this much longer in the filter, by what it sets: some tens of bytes as a rule."""
 
 
 def filter_context(route: Route) -> dict[str, Any]:
@@ -17,6 +19,8 @@ def filter_context(route: Route) -> dict[str, Any]:
     ``modelHeader``: the header to set from the body. ``defaults``: header -> value for a request
     that lacks it. ``limits``: what the service's answer means; ``reported`` and ``window`` (seconds)
     are in the answer, ``kind`` (``tokens`` or ``requests``), ``quantity`` and ``unit`` are not.
+    ``usage``: how an answer is metered that does not report it. ``maxTokens``: what a request may
+    ask for, where that is bounded. ``bodyLimit``: bytes of the longest request body that may be held.
     """
     limits: dict[tuple[int, int, str], dict[str, Any]] = {}
     for _, limit in route.limits():
@@ -28,9 +32,27 @@ def filter_context(route: Route) -> dict[str, Any]:
             "quantity": limit.quantity,
             "unit": limit.unit.value.lower(),
         }
-    return {
+    context: dict[str, Any] = {
         "version": VERSION,
         "modelHeader": names.MODEL_HEADER,
         "defaults": dict(route.header_defaults),
         "limits": list(limits.values()),
+        "usage": _usage(route.usage),
+    }
+    if route.max_tokens is not None:
+        context["maxTokens"] = route.max_tokens
+    return {**context, "bodyLimit": route.body_limit_bytes}
+
+
+def held_bytes(route: Route) -> int:
+    """What the proxy has to hold: a body that outgrows it in the filter is refused, too."""
+    return route.body_limit_bytes + _GROWTH_BYTES
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "onMissing": usage.on_missing.value,
+        "fixedTokens": usage.fixed_tokens,
+        "onDisconnect": usage.on_disconnect.value,
+        "includeUsage": usage.include_usage.value,
     }

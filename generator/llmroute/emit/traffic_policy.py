@@ -10,22 +10,24 @@ from __future__ import annotations
 from typing import Any
 
 from llmroute import names
+from llmroute.emit.filter_context import held_bytes
 from llmroute.emit.metadata import object_for, on_http_route
 from llmroute.encoding import Encoded, encode
 from llmroute.plan import Backend, Limit, Match, Route, Selector
 from llmroute.render.yaml import Comment
 
-_MEBIBYTE = 1024 * 1024
+_KIBIBYTE = 1024
 
 
 def traffic_policy(route: Route) -> dict[str, Any]:
     """The BackendTrafficPolicy of ``route``."""
     rules = [_rule(route, backend, limit) for backend, limit in route.limits()]
-    size = f"{route.body_limit_bytes // _MEBIBYTE}Mi"
+    size = f"{held_bytes(route) // _KIBIBYTE}Ki"
     spec: dict[str, Any] = {
         "targetRefs": on_http_route(route),
         "requestBuffer": Comment(
-            "The filter reads the model from the body: Envoy's default is 32 KiB.", {"limit": size}
+            "The filter reads the model from the body and may add 4 KiB: Envoy's default is 32 KiB in all.",
+            {"limit": size},
         ),
     }
     if rules:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Final, TypeAlias
+
+from llmroute.render.lua_squeeze import squeeze
 
 JSON: TypeAlias = "str | int | float | bool | Sequence[JSON] | Mapping[str, JSON] | None"
 
@@ -15,12 +16,19 @@ MODULES: Final = (
     "json",
     "usage",
     "document",
+    "oversize",
     "sse",
+    "eventstream",
     "meter",
-    "chunks",
+    "echo",
+    "events",
+    "context",
+    "path",
+    "multipart",
+    "edits",
+    "maxtokens",
     "request",
     "limits",
-    "context",
     "response",
     "filter",
 )
@@ -28,14 +36,10 @@ MODULES: Final = (
 
 _HEADER: Final = """\
 -- The llmroute filter: meters LLM traffic and sets what its limits select on.
--- Generated from filters/lua/src by tools/bundle_filter.py; change it there. Apache-2.0.
+-- Its readable source is filters/lua/src of llmroute, from which tools/bundle_filter.py made this. Apache-2.0.
+-- Squeezed: comments and blanks are left out, and a local has the first letter of its name, with a number when that
+-- is taken. Lines, strings, fields, globals and the names of the modules are those of the source.
 """
-_COMMENT_OR_STRING: Final = re.compile(
-    r"""--\[(?P<c>=*)\[.*?\](?P=c)\] | --[^\n]*"""
-    r"""| (?P<string> "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*' | \[(?P<s>=*)\[.*?\](?P=s)\] )""",
-    re.VERBOSE | re.DOTALL,
-)
-_LINE_ENDS: Final = re.compile(r"[ \t]*\n\s*")
 _BARE: Final = frozenset(range(32, 127)) - {ord('"'), ord("\\")}
 
 
@@ -43,34 +47,24 @@ def bundle(sources: Mapping[str, str]) -> str:
     """Join the filter's modules into the one script that Envoy takes; it has no ``require``.
 
     Each module becomes a local of that name, so the script sets no global but its entry points and
-    stays far from LuaJIT's 200 locals. Comments and indentation are left behind.
+    stays far from LuaJIT's 200 locals. Each is squeezed by itself: another module is a global to it, which
+    keeps its name.
+
+    Raises:
+        ValueError: when the modules are not those of ``MODULES``, or one is no Lua 5.1.
     """
     if set(sources) != set(MODULES):
         raise ValueError(f"modules {sorted(sources)} are not {sorted(MODULES)}")
     *libraries, main = MODULES
-    parts = [f"local {name} = (function()\n{_squeeze(sources[name])}\nend)()\n" for name in libraries]
-    return "".join([_HEADER, *parts, f"do\n{_squeeze(sources[main])}\nend\n"])
+    parts = [f"local {name} = (function()\n{_squeezed(name, sources[name])}\nend)()\n" for name in libraries]
+    return "".join([_HEADER, *parts, f"do\n{_squeezed(main, sources[main])}\nend\n"])
 
 
-def _squeeze(source: str) -> str:
-    """The source without comments, indentation and empty lines; strings stay as they are."""
-    pieces: list[str] = []
-    code: list[str] = []
-    at = 0
-
-    def flush() -> None:
-        pieces.append(_LINE_ENDS.sub("\n", "".join(code)))
-        code.clear()
-
-    for found in _COMMENT_OR_STRING.finditer(source):
-        code.append(source[at : found.start()])
-        at = found.end()
-        if string := found["string"]:
-            flush()
-            pieces.append(string)
-    code.append(source[at:])
-    flush()
-    return "".join(pieces).strip()
+def _squeezed(name: str, source: str) -> str:
+    try:
+        return squeeze(source)
+    except ValueError as error:
+        raise ValueError(f"{name}.lua, {error}") from error
 
 
 def filter_source() -> str:

@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from llmroute import names
 
 MAX_QUANTITY = 2**32 - 1
 """The proxies' service counts in 32 bits."""
+
+NO_FIXED_TOKENS = "no_fixed_tokens"
+"""Type of the error of ``onMissing: Fixed`` without ``fixedTokens``."""
+IDLE_FIXED_TOKENS = "idle_fixed_tokens"
+"""Type of the error of ``fixedTokens`` without ``onMissing: Fixed``."""
 
 _LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
@@ -96,11 +104,40 @@ class BackendSpec(_Model):
     traffic_policy: TrafficPolicy | None = None
 
 
+class UsageSpec(_Model):
+    """How answers are metered that do not report what they cost."""
+
+    on_missing: Literal["Estimate", "Free", "Fixed"] | None = None
+    # After on_missing: the check below looks back at it.
+    fixed_tokens: Annotated[int, Field(ge=0, le=names.MAX_CHARGE)] | None = Field(default=None, validate_default=True)
+    on_disconnect: Literal["Charge", "Free"] | None = None
+    include_usage: Literal["Force", "Keep"] | None = None
+
+    @field_validator("fixed_tokens")
+    @classmethod
+    def _with_fixed_alone(cls, value: int | None, info: ValidationInfo) -> int | None:
+        """Here, as the plan has the default and no longer tells whether the policy had a number."""
+        if "on_missing" in info.data:  # it is not, where it has a mistake of its own
+            if info.data["on_missing"] == "Fixed" and value is None:
+                raise PydanticCustomError(NO_FIXED_TOKENS, "is missing")
+            if info.data["on_missing"] != "Fixed" and value is not None:
+                raise PydanticCustomError(IDLE_FIXED_TOKENS, "has no effect")
+        return value
+
+
+class AdmissionSpec(_Model):
+    """What a request may ask for."""
+
+    max_tokens: Annotated[int, Field(ge=1, le=names.MAX_CHARGE)] | None = None
+
+
 class LLMRouteSpec(_Model):
-    """Gateways and backends."""
+    """Gateways, backends, and what holds for all of their traffic."""
 
     target_refs: Annotated[tuple[TargetRef, ...], Field(min_length=1, max_length=16)]
     backends: Annotated[tuple[BackendSpec, ...], Field(min_length=1, max_length=32)]
+    usage: UsageSpec | None = None
+    admission: AdmissionSpec | None = None
 
 
 class LLMRoute(_Model):
@@ -117,8 +154,9 @@ NOT_YET: frozenset[tuple[str, ...]] = frozenset(
     {
         ("spec", "trafficPolicy"),
         ("spec", "identity"),
-        ("spec", "usage"),
-        ("spec", "admission"),
+        ("spec", "admission", "mode"),
+        ("spec", "admission", "settle"),
+        ("spec", "admission", "maxInFlight"),
         ("spec", "backends", "models"),
         ("spec", "backends", "trafficPolicy", "rateLimit", "rules", "metadata"),
         ("spec", "backends", "trafficPolicy", "rateLimit", "rules", "limits", "token"),

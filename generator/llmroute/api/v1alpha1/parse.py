@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
+from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from llmroute import codes
-from llmroute.api.v1alpha1.models import NOT_YET, UNITS_NOT_YET, LLMRoute
+from llmroute.api.v1alpha1.models import IDLE_FIXED_TOKENS, NO_FIXED_TOKENS, NOT_YET, UNITS_NOT_YET, LLMRoute
 from llmroute.diagnostic import Diagnostic, FieldPath, field_name
 from llmroute.source import Document
 
@@ -68,6 +69,14 @@ def _diagnostic(details: ErrorDetails, document: Document) -> Diagnostic:
         case "missing":
             message = f"{name} is missing"
             return Diagnostic(codes.MISSING_FIELD, document.origin(path), message)
+        case kind if kind == NO_FIXED_TOKENS:
+            path = (*path[:-1], to_camel(str(path[-1])))  # of a default pydantic tells the name in Python
+            hint = "say how many tokens onMissing: Fixed charges"
+            return Diagnostic(codes.MISSING_FIELD, document.origin(path), f"{field_name(path)} is missing", hint)
+        case kind if kind == IDLE_FIXED_TOKENS:
+            message = f"{name} has no effect without onMissing: Fixed"
+            origin = document.origin(path, of_key=True)
+            return Diagnostic(codes.NO_EFFECT, origin, message, "say onMissing: Fixed, or remove it")
         case "literal_error" if path[-1] == _UNIT and details["input"] in UNITS_NOT_YET:
             message = f"{name}: {details['input']} is not supported by this version of llmroute"
             hint = "use Second, Minute, Hour or Day"

@@ -52,7 +52,7 @@ def plan(method: str, path: str, body: bytes, script: Script) -> Answer:
 def _object(body: bytes) -> Mapping[str, Any]:
     try:
         value = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -61,7 +61,7 @@ def _scripted(request: Mapping[str, Any], script: Script) -> Answer | None:
     """The answer whose body the script gives, or an error's, or None."""
     if script.chunks is not None:
         kind = _EVENTS if request.get("stream") is True else _JSON
-        pieces = tuple(Piece(chunk) for chunk in script.chunks)
+        pieces = tuple(Piece(replace(chunk, data=chunk.data * chunk.times, times=1)) for chunk in script.chunks)
         return Answer(script.status, {"content-type": kind}, pieces, _announced(script))
     if script.body is not None:
         data = script.body.encode() if isinstance(script.body, str) else openai.dump(script.body)

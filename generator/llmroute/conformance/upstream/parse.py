@@ -58,12 +58,12 @@ def flag(item: Mapping[str, Any], key: str) -> bool:
     return value
 
 
-def headers(item: Mapping[str, Any]) -> Mapping[str, str]:
-    """The object ``headers``: names in lower case, values that fit on one line."""
-    value = item.get("headers", {})
+def headers(item: Mapping[str, Any], field: str = "headers") -> Mapping[str, str]:
+    """An object of headers: names in lower case, values that fit on one line."""
+    value = item.get(field, {})
     if not isinstance(value, dict):
-        raise ScriptError("headers: an object is needed")
+        raise ScriptError(f"{field}: an object is needed")
     for key, text in value.items():
         if not isinstance(text, str) or any(c in text for c in "\r\n\0"):
-            raise ScriptError(f"headers.{key}: a string of one line is needed")
+            raise ScriptError(f"{field}.{key}: a string of one line is needed")
     return {key.lower(): text for key, text in value.items()}

@@ -11,12 +11,14 @@ The JSON is an object; every field is optional, unknown ones are refused (the an
       "delta_delay_ms": 100,                    // before each delta but the first
       "chunks": [                               // the body, in exactly these pieces, instead of "body"
         {"data": "data: {}\n\n", "delay_ms": 5, "hold": "name"},
-        {"base64": "8J8="}                      // bytes that are no UTF-8, such as half a character
+        {"base64": "8J8="},                     // bytes that are no UTF-8, such as half a character
+        {"data": "x", "times": 5000000}         // more than a header can hold
       ],
       "delay_ms": 50,                           // milliseconds before the answer
       "hold": "name",                           // wait for release("name") before the answer
       "break_after": {"unit": "request" | "chunks" | "bytes", "count": 2},
-      "close": true                             // answer in full, then close the connection
+      "close": true,                            // answer in full, then close the connection
+      "trailers": {"x-a": "1"}                  // after a body in chunks; the connection closes then
     }
 
 Each chunk is one HTTP/1.1 chunk. A proxy that reads two at once may join them: where a cut has to be seen
@@ -46,12 +48,14 @@ Usage = Mapping[str, Any] | None | Literal["absent", "default"]
 class Chunk:
     """One piece of a body: ``data``, written ``delay_ms`` milliseconds after the one before it.
 
-    With ``hold`` it waits until the upstream is told to release that name.
+    With ``hold`` it waits until the upstream is told to release that name. ``times`` is how often ``data`` is
+    in the piece.
     """
 
     data: bytes
     delay_ms: int = 0
     hold: str | None = None
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ class Script:
     hold: str | None = None
     break_after: Break | None = None
     close: bool = False
+    trailers: Mapping[str, str] = field(default_factory=dict)
 
 
 def script_header(script: Script) -> str:
@@ -117,6 +122,8 @@ def _chunk_document(chunk: Chunk) -> dict[str, Any]:
         document["delay_ms"] = chunk.delay_ms
     if chunk.hold is not None:
         document["hold"] = chunk.hold
+    if chunk.times != 1:
+        document["times"] = chunk.times
     return document
 
 
@@ -144,6 +151,7 @@ def parse_script(header: str | None) -> Script:
         hold=parse.name(document, "hold"),
         break_after=_break(document["break_after"]) if "break_after" in document else None,
         close=parse.flag(document, "close"),
+        trailers=parse.headers(document, "trailers"),
     )
 
 
@@ -160,7 +168,7 @@ def _chunks(value: Any) -> tuple[Chunk, ...]:
 
 
 def _chunk(value: Any, where: str) -> Chunk:
-    item = parse.known(value, {"data", "base64", "delay_ms", "hold"}, where)
+    item = parse.known(value, {"data", "base64", "delay_ms", "hold", "times"}, where)
     if ("data" in item) == ("base64" in item):
         raise ScriptError(f'{where}: one of "data" and "base64" is needed')
     text = item.get("data", item.get("base64"))
@@ -170,7 +178,9 @@ def _chunk(value: Any, where: str) -> Chunk:
         data = text.encode() if "data" in item else base64.b64decode(text, validate=True)
     except (binascii.Error, UnicodeEncodeError) as error:
         raise ScriptError(f"{where}: {error}") from error
-    return Chunk(data, parse.integer(item, "delay_ms", 0), parse.name(item, "hold"))
+    return Chunk(
+        data, parse.integer(item, "delay_ms", 0), parse.name(item, "hold"), parse.integer(item, "times", 1, least=1)
+    )
 
 
 def _break(value: Any) -> Break:

@@ -29,7 +29,7 @@ class Server:
         self.holds = Holds()
         self._ledger = ledger
         app = web.Application(client_max_size=MAX_BODY_BYTES)
-        app.router.add_route("*", "/{path:.*}", self._handle)
+        app.router.add_route("*", r"/{path:[\s\S]*}", self._handle)  # a line end in percent signs, too
         self._runner = web.AppRunner(
             app,
             access_log=None,
@@ -66,6 +66,8 @@ class Server:
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers)
         number = self._ledger.open(request.method, request.raw_path, headers)
         try:
+            if request.headers.get("upgrade", "").lower() == "websocket":
+                return await self._echo(request, number)
             return await self._serve(request, number)
         except ConnectionError:
             self._ledger.update(number, disconnected=True)
@@ -114,8 +116,23 @@ class Server:
             self._ledger.update(number, chunks=count, **({"usage": piece.usage} if piece.usage else {}))
         if answer.broken:
             return self._break(request, number, response)
+        if script.trailers and request.transport is not None:
+            # aiohttp has no trailers: the last chunk is written past it, and the connection is at its end.
+            lines = "".join(f"{name}: {value}\r\n" for name, value in script.trailers.items())
+            request.transport.write(f"0\r\n{lines}\r\n".encode())
+            request.transport.close()
+            return response
         await response.write_eof()
         return response
+
+    async def _echo(self, request: web.Request, number: int) -> web.StreamResponse:
+        """A websocket that says what it hears, until the other side has had enough."""
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        self._ledger.update(number, status=101)
+        async for message in socket:
+            await socket.send_str(message.data)
+        return socket
 
     def _break(self, request: web.Request, number: int, response: web.StreamResponse) -> web.StreamResponse:
         """Close the connection after what was written; aiohttp finds it closed and leaves it at that."""

@@ -1,0 +1,64 @@
+"""Models: limits that a request can dodge by hiding its model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import re2
+
+from llmroute import codes, names
+from llmroute.diagnostic import Diagnostic, Severity
+from llmroute.plan import Backend, Limit, Match, Plan, Selector
+
+_Condition = tuple[str, Match, str | None]
+
+
+def check(plan: Plan) -> Iterator[Diagnostic]:
+    """One finding for a backend at most, at its first such rule: the remedy is the same for all."""
+    for route in plan.routes:
+        for backend in route.backends:
+            selector = _dodged(backend)
+            if selector:
+                message = (
+                    f"a request whose model cannot be read (a compressed body, or no JSON) has the model "
+                    f"{names.UNKNOWN}: this rule passes it by, and no other limits it"
+                )
+                hint = f"add a rule for the model {names.UNKNOWN} with quantity: 0, or a rule without a model"
+                yield Diagnostic(codes.UNKNOWN_UNLIMITED, selector.origin, message, hint, Severity.WARNING)
+
+
+def _dodged(backend: Backend) -> Selector | None:
+    """The model's selector of the first limit that a request escapes from to no other limit."""
+    catching: list[set[_Condition]] = []
+    choosing: list[tuple[Selector, Limit]] = []
+    for limit in backend.limits:
+        chosen = next((s for s in limit.selectors if s.header == names.MODEL_HEADER and not _takes_unknown(s)), None)
+        if chosen:
+            choosing.append((chosen, limit))
+        else:
+            catching.append(_others(limit))
+    # One that asks for more than the escaped limit did, say for another user, does not catch its requests.
+    escaped = (chosen for chosen, limit in choosing if not any(c <= _others(limit) for c in catching))
+    return next(escaped, None)
+
+
+def _others(limit: Limit) -> set[_Condition]:
+    """What it asks for beside the model. Distinct asks for nothing: no selected header is ever missing."""
+    return {
+        (s.header, s.match, s.value)
+        for s in limit.selectors
+        if s.header != names.MODEL_HEADER and s.match is not Match.DISTINCT
+    }
+
+
+def _takes_unknown(selector: Selector) -> bool:
+    if selector.match is Match.DISTINCT or not selector.value:  # of a missing value ``headers`` speaks
+        return True
+    if selector.match is Match.EXACT:
+        return selector.value == names.UNKNOWN
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(selector.value, options).fullmatch(names.UNKNOWN) is not None
+    except re2.error:
+        return True  # of that, too
