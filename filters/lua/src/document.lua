@@ -129,8 +129,9 @@ end
 local function tell_item(state)
   end_scalar(state)
   local values = not state.event and state.values
-  if values and values.done then
-    local counts = ""
+  if values and (values.done or values.prompt_eval_count) then
+    -- Ollama's embeddings are not said to be done.
+    local counts = values.done and "" or ',"done":true'
     for name, value in pairs(values) do
       counts = counts .. format(',"%s":%s', name, value)
     end

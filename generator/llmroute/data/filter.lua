@@ -559,8 +559,8 @@ end
 local function t2(s2)
 e(s2)
 local v=not s2.event and s2.values
-if v and v.done then
-local c=""
+if v and(v.done or v.prompt_eval_count)then
+local c=v.done and""or',"done":true'
 for n,v in pairs(v)do
 c=c..f2(',"%s":%s',n,v)
 end
