@@ -110,6 +110,10 @@ equality: tools ## Compare the local stack with the real Envoy Gateway, case by 
 	  $(BIN)/python -m pytest -q $(CASES) --stack $$stack --enforce --record .tools/$$stack.json || exit 1; done
 	@$(BIN)/python -m tools.same_records .tools/local.json .tools/standalone.json
 
+.PHONY: cuts
+cuts: $(STAMP) ## Cut every fixture of every wire format at every byte, in a real Envoy
+	@$(BIN)/python -m pytest e2e/test_cuts.py -m slow --enforce -n 2 $(ARGS)
+
 .PHONY: lua-tools
 lua-tools:
 	@tools/lua_tools.sh $(CACHE)

@@ -37,6 +37,8 @@ FIXTURES: Final = tuple(
     each for fixture in load() for each in ((fixture, fixture.asked()) if fixture.forced else (fixture,))
 )
 APIS: Final = sorted({fixture.api for fixture in FIXTURES})
+pytestmark = pytest.mark.slow
+
 CONNECTIONS: Final = 16
 SHORT: Final = 1024
 EDGE: Final = 512
