@@ -19,7 +19,7 @@ import pytest
 from e2e.client import CHAT, WITHIN, Client, usage, wait_for
 from e2e.conftest import Serve
 from e2e.raw import PLAIN, Raw
-from e2e.stacks.local import EnvoyStack
+from e2e.stacks.protocol import on_envoy_gateway
 from llmroute import names
 from llmroute.conformance.upstream import MARK_HEADER, SCRIPT_HEADER, Break, Chunk, Script, script_header
 from tests.policies import header, limit, route, rule, text
@@ -154,7 +154,7 @@ def test_websocket(client: Client) -> None:
     """
     mark = uuid.uuid4().hex
     messages = ("hello", '{"usage":{"total_tokens":99}}', "x" * 100_000)
-    if not isinstance(client.stack, EnvoyStack):
+    if on_envoy_gateway(client.stack):
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             asyncio.run(converse(client, mark, *messages))
         assert refused.value.status == 403

@@ -33,6 +33,11 @@ class Reloading(Protocol):
         ...
 
 
+def on_envoy_gateway(stack: object) -> bool:
+    """Whether Envoy Gateway makes the configuration: a plain Envoy's is static."""
+    return isinstance(stack, Reloading)
+
+
 class Stack(Protocol):
     """Started by ``with``, stopped by its end; nothing is left behind then."""
 

@@ -167,9 +167,9 @@ local function pass(self, piece)
   document.push(self.passing, piece)
 end
 
--- An event over the cap has ended. Without usage it was one delta, or a stream of such events would be free.
+-- An event over the cap has ended. Data without usage was one delta, or a stream of such events would be free.
 local function lost(self)
-  if not self.passing or self.meter.heard == self.heard then
+  if self.passing and self.meter.heard == self.heard then
     self.meter:delta()
   end
   self.passing = nil

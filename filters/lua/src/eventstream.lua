@@ -40,7 +40,7 @@ local function finish(state, sink)
   if state.payload then
     sink:event(state.payload)
   else
-    sink:lost()
+    sink.meter:delta()
   end
   state.left, state.skip = nil, CHECKSUM
 end

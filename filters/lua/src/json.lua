@@ -7,8 +7,9 @@ local escapes_ok, unescape = text.escapes_ok, text.unescape
 
 -- Deeper text is unreadable. Go's decoder stops here too, and Python's long before.
 local MAX_DEPTH = 10000
--- The longest key anybody asks for, with every character written as \uXXXX.
-local MAX_KEY = 20 * 6
+-- The longest key anybody asks for (cache_creation_input_tokens) in its quotes, with every character written
+-- as \uXXXX.
+local MAX_KEY = 27 * 6 + 2
 
 local WORDS = { [116] = "true", [102] = "false", [110] = "null", [78] = "NaN", [73] = "Infinity" }
 

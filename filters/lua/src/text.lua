@@ -60,7 +60,8 @@ function text.unescape(raw)
     local c, width = byte(raw, at + 1), 2
     local piece = ESCAPES[c or 0]
     if c == 117 then
-      local code = tonumber(sub(raw, at + 2, at + 5), 16)
+      -- tonumber alone would take "-4" and "0x41".
+      local code = find(raw, "^%x%x%x%x", at + 2) and tonumber(sub(raw, at + 2, at + 5), 16)
       width = 6
       if code and code >= 55296 and code < 56320 and sub(raw, at + 6, at + 7) == "\\u" then
         local low = tonumber(sub(raw, at + 8, at + 11), 16) or 0

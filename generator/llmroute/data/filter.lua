@@ -56,7 +56,7 @@ while a do
 local c,w=b(r,a+1),2
 local p2=E[c or 0]
 if c==117 then
-local c=t(s(r,a+2,a+5),16)
+local c=f(r,"^%x%x%x%x",a+2)and t(s(r,a+2,a+5),16)
 w=6
 if c and c>=55296 and c<56320 and s(r,a+6,a+7)=="\\u"then
 local l=t(s(r,a+8,a+11),16)or 0
@@ -120,7 +120,7 @@ local json = (function()
 local b,f,s=string.byte,string.find,string.sub
 local e,u=text.escapes_ok,text.unescape
 local M=10000
-local M2=20*6
+local M2=27*6+2
 local W={[116]="true",[102]="false",[110]="null",[78]="NaN",[73]="Infinity"}
 local j={}
 local function s2(b2,a)
@@ -907,7 +907,7 @@ local function f(s,s2)
 if s.payload then
 s2:event(s.payload)
 else
-s2:lost()
+s2.meter:delta()
 end
 s.left,s.skip=nil,C
 end
@@ -1298,7 +1298,7 @@ end
 document.push(s.passing,p)
 end
 local function l(s)
-if not s.passing or s.meter.heard==s.heard then
+if s.passing and s.meter.heard==s.heard then
 s.meter:delta()
 end
 s.passing=nil
