@@ -114,6 +114,17 @@ equality: tools ## Compare the local stack with the real Envoy Gateway, case by 
 cuts: $(STAMP) ## Cut every fixture of every wire format at every byte, in a real Envoy
 	@$(BIN)/python -m pytest e2e/test_cuts.py -m slow --enforce -n 2 $(ARGS)
 
+# Cases of `make fuzz`. SEED= repeats a run, ENGINE=lua51 takes the other engine.
+N ?= 1000000
+
+.PHONY: fuzz
+fuzz: $(STAMP) ## Try random requests and answers on the Lua against a Python oracle: N=1000000, SEED=, ENGINE=
+	@$(BIN)/python -m tools.fuzz $(N) $(if $(SEED),--seed $(SEED)) $(if $(ENGINE),--engine $(ENGINE))
+
+.PHONY: bench-filter
+bench-filter: $(STAMP) ## Measure the filter in LuaJIT and in Envoy: QUICK=1, STEPS=1, PAGE=1 writes docs/performance.md
+	@$(BIN)/python -m tools.bench $(if $(QUICK),--quick) $(if $(STEPS),--steps) $(if $(PAGE),--page)
+
 .PHONY: lua-tools
 lua-tools:
 	@tools/lua_tools.sh $(CACHE)

@@ -65,6 +65,15 @@ def test_make_test_is_this_suite() -> None:
     assert "-m pytest" in done.stdout
 
 
+def test_make_bench_filter() -> None:
+    """It measures the Lua and the Envoy."""
+    command = ["make", "bench-filter", "QUICK=1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    names = {line.partition("  ")[0] for line in done.stdout.splitlines()}
+    assert {"request, chat of 78 bytes", "kept of a 50 MB stream", "Envoy, the same to plain proxying"} <= names
+
+
 @pytest.mark.parametrize("command", [c for c in commands() if c.startswith(".venv/bin/llmroute")])
 def test_the_commands_of_the_readme(command: str, tmp_path: Path) -> None:
     """Run as they stand, on the README's policy with its Backend."""
@@ -91,7 +100,7 @@ def test_the_commands_of_the_readme(command: str, tmp_path: Path) -> None:
 
 def test_only_known_commands_are_shown() -> None:
     """A shell block holds nothing that the tests above do not run."""
-    known = {"make demo", "make test", *(f".venv/bin/llmroute {c}" for c in _COMMANDS)}
+    known = {"make demo", "make test", "make bench-filter QUICK=1", *(f".venv/bin/llmroute {c}" for c in _COMMANDS)}
     assert [c for c in commands() if not any(c == k or c.startswith(f"{k} ") for k in known)] == []
 
 

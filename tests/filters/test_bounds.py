@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from llmroute import names
 from tests.filters.proxy import JSON_ANSWER, SSE_ANSWER, Engine, tokens
 from tests.filters.test_streams import ASKED, UNASKED, delta, last, usage
 

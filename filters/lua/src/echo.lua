@@ -72,7 +72,7 @@ function echo.learn(self, data, from, to)
   while open and open < at do
     local stop = string_end(data, open + 1)
     if at < stop then
-      self.head, self.tail = sub(data, 1, open), sub(data, stop - 1)
+      self.head, self.tail, self.last = sub(data, 1, open), sub(data, stop - 1), nil
       return stop - open - 2
     end
     open = find(data, '"', stop, true)

@@ -77,10 +77,12 @@ end
 -- The usage of an object inside the event, `name`'s.
 local function nested(self, data, name)
   local at = self.found.from[name]
-  if at and byte(data, at) == 123 and members(data, at, USAGE, self.inner) and self.inner.from.usage then
-    return fields(data, self.inner.from.usage)
+  if not at or byte(data, at) ~= 123 then
+    return nil
   end
-  return nil
+  local inner = json.spans()
+  local from = members(data, at, USAGE, inner) and inner.from.usage
+  return from and fields(data, from)
 end
 
 -- Tells the meter what the event reports.
@@ -167,7 +169,7 @@ local function pass(self, piece)
   document.push(self.passing, piece)
 end
 
--- An event over the cap has ended. Data without usage was one delta, or a stream of such events would be free.
+-- An event over the cap has ended. Data without usage was one delta, or such events would be free.
 local function lost(self)
   if self.passing and self.meter.heard == self.heard then
     self.meter:delta()
@@ -181,7 +183,6 @@ function events.new(meter)
   return {
     meter = meter,
     found = json.spans(),
-    inner = json.spans(),
     echo = echo.new(),
     size = 0, -- of the delta that was learnt: the length of its text
     from = nil, -- what to take out of it

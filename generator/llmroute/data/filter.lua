@@ -1146,7 +1146,7 @@ local o=f(d2,'"',f2,true)
 while o and o<a do
 local s2=s2(d2,o+1)
 if a<s2 then
-s3.head,s3.tail=s(d2,1,o),s(d2,s2-1)
+s3.head,s3.tail,s3.last=s(d2,1,o),s(d2,s2-1),nil
 return s2-o-2
 end
 o=f(d2,'"',s2,true)
@@ -1219,10 +1219,12 @@ return h(d,f)or f2.done~=nil and b(d,f2.done)==102
 end
 local function n(s,d,n)
 local a=s.found.from[n]
-if a and b(d,a)==123 and m(d,a,U,s.inner)and s.inner.from.usage then
-return f2(d,s.inner.from.usage)
-end
+if not a or b(d,a)~=123 then
 return nil
+end
+local i=json.spans()
+local f=m(d,a,U,i)and i.from.usage
+return f and f2(d,f)
 end
 local function r(s,d,d2)
 local f,m=s.found.from,s.meter
@@ -1308,7 +1310,6 @@ function e2.new(m)
 return{
 meter=m,
 found=json.spans(),
-inner=json.spans(),
 echo=echo.new(),
 size=0,
 from=nil,
