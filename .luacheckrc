@@ -4,8 +4,9 @@ std = "lua51"
 max_line_length = 110
 files["filters/lua/src"] = {
   read_globals = {
-    "context", "document", "echo", "edits", "events", "eventstream", "json", "limits", "maxtokens",
-    "meter", "multipart", "oversize", "path", "request", "response", "sse", "text", "usage",
+    "backends", "context", "costs", "document", "echo", "edits", "errors", "events", "eventstream",
+    "header", "identity", "json", "limits", "maxtokens", "meter", "multipart", "oversize", "path",
+    "request", "response", "rls", "settle", "sse", "text", "usage",
   },
 }
 files["filters/lua/src/filter.lua"] = { globals = { "envoy_on_request", "envoy_on_response" } }

@@ -63,7 +63,7 @@ def test_the_service_dies_and_we_fail_closed(parts: Parts) -> None:
     assert parts.ask(USER) == (200, True)
     assert parts.settled(USER, TOKENS) == TOKENS
     kill(service)
-    assert [parts.ask(USER) for _ in range(5)] == [(500, False)] * 5
+    assert [parts.ask(USER) for _ in range(5)] == [(503, False)] * 5
     assert parts.used(USER) == TOKENS
     service.start()
     assert wait_for(lambda: parts.ask(USER)[0] == 200), "Envoy connects again"
@@ -93,7 +93,7 @@ def test_a_redis_that_writes_to_disk_keeps_its_counts(parts: Parts) -> None:
     assert parts.ask(USER) == (200, True)
     assert parts.settled(USER, TOKENS) == TOKENS
     kill(parts.valkey)
-    assert [parts.ask(USER) for _ in range(3)] == [(500, False)] * 3
+    assert [parts.ask(USER) for _ in range(3)] == [(503, False)] * 3
     parts.valkey.start()
     assert parts.used(USER) == TOKENS
     assert wait_for(lambda: parts.ask(USER)[0] == 200), "the service connects again"
@@ -107,7 +107,7 @@ def test_a_redis_without_disk_forgets(parts: Parts) -> None:
     assert parts.ask(USER) == (200, True)
     assert parts.settled(USER, TOKENS) == TOKENS
     kill(parts.valkey)
-    assert [parts.ask(USER) for _ in range(3)] == [(500, False)] * 3
+    assert [parts.ask(USER) for _ in range(3)] == [(503, False)] * 3
     parts.valkey.start()
     assert parts.used(USER) == 0
     assert wait_for(lambda: parts.ask(USER)[0] == 200), "the service connects again"
@@ -124,7 +124,7 @@ def test_a_redis_restart_loses_at_most_a_charge_for_each_connection(parts: Parts
     kill(parts.valkey)
     parts.valkey.start()
     answers = [parts.ask(USER) for _ in range(60)]
-    assert {a for a in answers if a[0] != 200} <= {(500, False)}
+    assert {a for a in answers if a[0] != 200} <= {(503, False)}
     admitted = sum(status == 200 for status, _ in answers)
     lost = connections - (60 - admitted)
     assert lost >= 0, "a check that failed used up a connection too"

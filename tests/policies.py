@@ -7,7 +7,7 @@ from typing import Any
 from llmroute.diagnostic import Diagnostic
 from llmroute.pipeline import Compiled, compile_policies
 from llmroute.render.yaml import dump, join
-from llmroute.targets import ENVOY_GATEWAY, capabilities
+from llmroute.targets import ENVOY_GATEWAY, Capabilities, capabilities
 
 MODEL = "x-ai-gateway-llm-model-name"
 USER = "x-user-id"
@@ -18,14 +18,17 @@ def header(name: str, match: str, value: str | None = None) -> dict[str, Any]:
     return {"name": name, "type": match} | ({} if value is None else {"value": value})
 
 
-def limit(quantity: int, kind: str = "Token", unit: str = "Hour") -> dict[str, Any]:
-    """An entry of ``limits``."""
-    return {"type": kind, "quantity": quantity, "unit": unit}
+def limit(quantity: int, kind: str = "Token", unit: str = "Hour", **more: Any) -> dict[str, Any]:
+    """An entry of ``limits``; ``more`` are ``token``, ``weights``, ``shadow``."""
+    return {"type": kind, "quantity": quantity, "unit": unit, **more}
 
 
-def rule(*limits: dict[str, Any], headers: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+def rule(
+    *limits: dict[str, Any], headers: list[dict[str, Any]] | None = None, metadata: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
     """An entry of ``rules``."""
-    return ({"headers": headers} if headers else {}) | {"limits": list(limits)}
+    selected = ({"headers": headers} if headers else {}) | ({"metadata": metadata} if metadata else {})
+    return selected | {"limits": list(limits)}
 
 
 def route(*rules: dict[str, Any], name: str = "route", **backends: list[dict[str, Any]]) -> dict[str, Any]:
@@ -43,16 +46,23 @@ def route(*rules: dict[str, Any], name: str = "route", **backends: list[dict[str
     }
 
 
+def with_spec(policy: dict[str, Any], of_all: list[dict[str, Any]] | None = None, **fields: Any) -> dict[str, Any]:
+    """The same LLMRoute with more in its ``spec``; ``of_all`` are rules across all backends."""
+    more = {"trafficPolicy": {"rateLimit": {"rules": of_all}}} if of_all else {}
+    return {**policy, "spec": {**policy["spec"], **more, **fields}}
+
+
 def text(*documents: dict[str, Any]) -> str:
     """A YAML stream."""
     return join(dump(document) for document in documents)
 
 
-def compiled(*documents: dict[str, Any], target: str = ENVOY_GATEWAY) -> Compiled:
-    """What the compiler makes of ``documents``."""
-    return compile_policies([("policy.yaml", text(*documents))], capabilities(target))
+def compiled(*documents: dict[str, Any], target: str | Capabilities = ENVOY_GATEWAY) -> Compiled:
+    """What the compiler makes of ``documents``; ``target`` may be a row that no table has."""
+    row = capabilities(target) if isinstance(target, str) else target
+    return compile_policies([("policy.yaml", text(*documents))], row)
 
 
-def findings(*documents: dict[str, Any], target: str = ENVOY_GATEWAY) -> list[tuple[str, Diagnostic]]:
+def findings(*documents: dict[str, Any], target: str | Capabilities = ENVOY_GATEWAY) -> list[tuple[str, Diagnostic]]:
     """Code and record of each finding."""
     return [(d.code.id, d) for d in compiled(*documents, target=target).diagnostics]

@@ -37,8 +37,17 @@ class EnvoyGatewayProcess(ManagedProcess):
     name: ClassVar[str] = "envoy-gateway"
     ready_within: ClassVar[float] = 30.0
 
-    def __init__(self, program: Path, home: Path, documents: Iterable[Mapping[str, Any]], redis_address: str) -> None:
+    def __init__(
+        self,
+        program: Path,
+        home: Path,
+        documents: Iterable[Mapping[str, Any]],
+        redis_address: str,
+        *,
+        fail_closed: bool = True,
+    ) -> None:
         super().__init__()
+        self._fail_closed = fail_closed
         self._program = program
         self._home = home
         self._documents = list(documents)
@@ -84,7 +93,7 @@ class EnvoyGatewayProcess(ManagedProcess):
             "gateway": {"controllerName": CONTROLLER},
             "provider": {"type": "Custom", "custom": custom},
             "extensionApis": {"enableLua": True, "enableBackend": True, "enableEnvoyPatchPolicy": True},
-            "rateLimit": {"backend": redis, "timeout": "1s", "failClosed": True},
+            "rateLimit": {"backend": redis, "timeout": "1s", "failClosed": self._fail_closed},
         }
 
     def _environment(self) -> Mapping[str, str]:

@@ -24,13 +24,14 @@ class GatewayLimit:
     requests: int
     unit: Unit
     charged: bool
+    shadow: bool = False
 
     @property
     def shown(self) -> str:
         """Its line in ratelimit's ``/rlconfig``."""
         path = ".".join(key if value is None else f"{key}_{value}" for key, value in self.entries)
         limit = f"unit={self.unit.upper()} requests_per_unit={self.requests}"
-        return f"{self.domain}.{path}: {limit}, shadow_mode: false, quota_mode: false"
+        return f"{self.domain}.{path}: {limit}, shadow_mode: {str(self.shadow).lower()}, quota_mode: false"
 
     @property
     def actions(self) -> int:
@@ -60,6 +61,7 @@ def _limit(policy: Document, index: int, rule: Mapping[str, Any]) -> GatewayLimi
         rule["limit"]["requests"],
         Unit(rule["limit"]["unit"]),
         "response" in rule.get("cost", {}),
+        rule.get("shadowMode", False),
     )
 
 

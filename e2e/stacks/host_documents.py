@@ -7,6 +7,7 @@ here a Gateway on a port of this machine takes their place, and a Backend on loo
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,7 +19,7 @@ from llmroute.plan import Endpoint, Plan
 Document = dict[str, Any]
 
 CONTROLLER: Final = "gateway.envoyproxy.io/gatewayclass-controller"
-GENERATED: Final = ("HTTPRoute", "EnvoyExtensionPolicy", "BackendTrafficPolicy")
+GENERATED: Final = ("HTTPRoute", "EnvoyExtensionPolicy", "BackendTrafficPolicy", "SecurityPolicy")
 _CLASS: Final = "host"
 _API: Final = f"{names.ENVOY_GATEWAY_API}/v1alpha1"
 _CLUSTER: Final = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
@@ -36,7 +37,9 @@ class Host:
 
 def host_documents(generated: Iterable[Document], plan: Plan, host: Host) -> list[Document]:
     """Everything for the resources folder, for the documents that were generated from ``plan``."""
-    ours = [_in_namespace(document) for document in generated if document["kind"] in GENERATED]
+    placed = [_in_namespace(document) for document in generated]
+    ours = [document for document in placed if document["kind"] in GENERATED]
+    secrets = [secret_in_base64(document) for document in placed if document["kind"] == "Secret"]
     namespaces = {route.namespace or DEFAULT_NAMESPACE for route in plan.routes}
     gateways = {gateway.name for route in plan.routes for gateway in route.gateways}
     if len(namespaces) != 1 or len(gateways) != 1:
@@ -48,10 +51,18 @@ def host_documents(generated: Iterable[Document], plan: Plan, host: Host) -> lis
         _envoy_proxy(namespace, host),
         _gateway(namespace, gateway, host),
         *backends.values(),
+        *secrets,
     ]
     if any(True for route in plan.routes for _ in route.limits()):
         documents.append(_ratelimit_address(namespace, gateway, host.ratelimit))
     return [*documents, *(without_cost_numbers(document) for document in ours)]
+
+
+def secret_in_base64(secret: Document) -> Document:
+    """The Secret without ``stringData``, as an API server would keep it: Envoy Gateway reads no other."""
+    text = {name: b64encode(value.encode()).decode() for name, value in secret.get("stringData", {}).items()}
+    rest = {field: value for field, value in secret.items() if field != "stringData"}
+    return rest | {"data": {**secret.get("data", {}), **text}}
 
 
 def without_cost_numbers(document: Document) -> Document:
@@ -76,7 +87,9 @@ def rules_of(traffic_policy: Document) -> Sequence[Mapping[str, Any]]:
 
 def _rule_without_number(rule: Mapping[str, Any]) -> dict[str, Any]:
     cost = dict(rule["cost"])
-    if cost.pop("request")["number"] == 0:
+    if cost.get("response", {}).get("from") == "Number":
+        raise ValueError("a shadow of requests charges a number, on which Envoy Gateway panics in a file")
+    if cost["request"]["from"] == "Number" and cost.pop("request")["number"] == 0:
         metadata = {"namespace": names.METADATA_NAMESPACE, "key": names.NO_COST}
         cost["request"] = {"from": "Metadata", "metadata": metadata}
     return {key: value for key, value in rule.items() if key != "cost"} | ({"cost": cost} if cost else {})

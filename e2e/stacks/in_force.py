@@ -46,25 +46,35 @@ def _missing_routes(dump: Dump, documents: Sequence[Document], limits: Sequence[
             continue
         domain = f"{document['metadata']['namespace']}/{document['metadata']['name']}"
         actions = sum(limit.actions for limit in limits if limit.domain == domain)
-        for prefix in _names(document, domain):
+        secured = any(d["kind"] == "SecurityPolicy" and _place(d) == _place(document) for d in documents)
+        for prefix, leads in _names(document, domain):
             found = [route for name, route in served.items() if name.startswith(prefix)]
             if not found:
                 yield f"route {prefix}"
             for route in found:
-                yield from (f"{what} of {route['name']}" for what in _missing_in(route, domain, actions))
+                absent = [*_missing_in(route, domain, actions, leads=leads), *_missing_identity(route, secured)]
+                yield from (f"{what} of {route['name']}" for what in absent)
                 if _contexts_of(documents, document) != _contexts(route):
                     yield f"the filter context of {route['name']}"
 
 
-def _missing_in(route: Mapping[str, Any], domain: str, actions: int) -> Iterator[str]:
-    if "route" not in route:  # Envoy Gateway answers 500 itself where it refuses a policy
+def _missing_in(route: Mapping[str, Any], domain: str, actions: int, *, leads: bool) -> Iterator[str]:
+    if leads and "route" not in route:  # Envoy Gateway answers 500 itself where it refuses a policy
         yield "the backend"
     filters = route.get("typed_per_filter_config", {})
     if not any("lua" in name for name in filters):
         yield "the Lua filter"
     limited = [config for config in filters.values() if config.get("domain") == domain]
-    if actions and [len(config["rate_limits"]) for config in limited] != [actions]:
+    if leads and actions and [len(config["rate_limits"]) for config in limited] != [actions]:
         yield "the limits"
+
+
+def _missing_identity(route: Mapping[str, Any], secured: bool) -> Iterator[str]:
+    found = {"envoy.filters.http.jwt_authn", "envoy.filters.http.api_key_auth"} & set(
+        route.get("typed_per_filter_config", {})
+    )
+    if secured and not found:
+        yield "the identity"
 
 
 def _contexts(route: Mapping[str, Any]) -> list[Any]:
@@ -82,11 +92,11 @@ def _place(document: Document) -> tuple[str | None, str]:
     return document["metadata"].get("namespace"), document["metadata"]["name"]
 
 
-def _names(http_route: Document, domain: str) -> Iterator[str]:
-    """How the names of an HTTPRoute's routes begin in Envoy."""
+def _names(http_route: Document, domain: str) -> Iterator[tuple[str, bool]]:
+    """How the names of an HTTPRoute's routes begin in Envoy, and whether they lead to a backend."""
     for i, rule in enumerate(http_route["spec"]["rules"]):
         for j in range(len(rule["matches"])):
-            yield f"httproute/{domain}/rule/{i}/match/{j}/"
+            yield f"httproute/{domain}/rule/{i}/match/{j}/", "backendRefs" in rule
 
 
 def _served(dump: Dump) -> Iterator[Mapping[str, Any]]:

@@ -195,7 +195,7 @@ class KindStack:
     def withdraw(self) -> None:
         """Delete the policy that is in force, and what an earlier session may have left."""
         self._policy = None
-        kinds = "httproutes,envoyextensionpolicies,backendtrafficpolicies"
+        kinds = "httproutes,envoyextensionpolicies,backendtrafficpolicies,securitypolicies"
         label = f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY}"
         self.cluster.kubectl("delete", kinds, "-n", DEFAULT_NAMESPACE, "-l", label)
         self.cluster.kubectl.delete(self._applied)
@@ -217,7 +217,7 @@ class KindStack:
 
     def _unaccepted(self) -> list[str]:
         """Every condition of the Gateway, the routes and the policies that is not there or not true."""
-        kinds = "gateways,httproutes,envoyextensionpolicies,backendtrafficpolicies"
+        kinds = "gateways,httproutes,envoyextensionpolicies,backendtrafficpolicies,securitypolicies"
         found = self.cluster.kubectl.get(kinds, "-n", DEFAULT_NAMESPACE)["items"]
         wanted = [item for item in found if item["kind"] != "Gateway" or item["metadata"]["name"] == self._gateway]
         return [text for item in wanted for text in unmet(item)]

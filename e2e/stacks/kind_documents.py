@@ -22,6 +22,7 @@ _CONDITIONS: Final[Mapping[str, Sequence[str]]] = {
     "HTTPRoute": ("Accepted", "ResolvedRefs"),
     "EnvoyExtensionPolicy": ("Accepted",),
     "BackendTrafficPolicy": ("Accepted",),
+    "SecurityPolicy": ("Accepted",),
 }
 
 
@@ -75,7 +76,9 @@ def _backend(name: str) -> Document:
 
 def _backends_of(documents: Iterable[Document]) -> list[str]:
     rules = [rule for d in documents if d["kind"] == "HTTPRoute" for rule in d["spec"]["rules"]]
-    return sorted({ref["name"] for rule in rules for ref in rule["backendRefs"] if ref.get("kind") == "Backend"})
+    return sorted(
+        {ref["name"] for rule in rules for ref in rule.get("backendRefs", []) if ref.get("kind") == "Backend"}
+    )
 
 
 def services_of(documents: Iterable[Document]) -> list[Document]:

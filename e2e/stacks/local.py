@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import threading
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from e2e.stacks.outage import EmbeddedOutage, Outage, ProcessOutage
 from e2e.stacks.plan_counters import counter_of
 from e2e.stacks.protocol import Unavailable
 from e2e.stacks.tools import tool
@@ -21,6 +23,7 @@ from llmroute.local import services
 from llmroute.local.envoy import envoy_binary
 from llmroute.local.errors import MissingTool
 from llmroute.local.gateway import Gateway, RateLimitService, serve
+from llmroute.local.ratelimit import RatelimitProcess
 from llmroute.local.ratelimit_service import EmbeddedRateLimit
 from llmroute.local.valkey import valkey_binary
 from llmroute.pipeline import compile_policies
@@ -43,7 +46,9 @@ class EnvoyStack(abc.ABC):
         self._stack = contextlib.ExitStack()
         self._gateway_stack = contextlib.ExitStack()
         self._gateway: Gateway | None = None
-        self._policy: str | None = None
+        self.fail_closed = True
+        self._outage: Outage | None = None
+        self._in_force: tuple[str, bool] | None = None
         self._plan = Plan(())
 
     @abc.abstractmethod
@@ -85,15 +90,23 @@ class EnvoyStack(abc.ABC):
 
     def apply(self, policy: str) -> None:
         """Start a gateway for the policy, or empty the counters of the one that runs it already."""
-        if policy != self._policy:
+        wanted = (policy, self.fail_closed)
+        if wanted != self._in_force:
             self._gateway_stack.close()
-            self._policy = None
+            self._in_force = None
             upstream: dict[str | None, Endpoint] = {None: Endpoint("127.0.0.1", self.upstream.port)}
             compiled = compile_policies([("policy.yaml", policy)], capabilities(ENVOY), stand_ins=upstream)
             assert not has_errors(compiled.diagnostics), [str(d) for d in compiled.diagnostics]
-            self._gateway = self._gateway_stack.enter_context(serve(compiled.plan, self._service()))
-            self._policy, self._plan = policy, compiled.plan
+            self._gateway = self._gateway_stack.enter_context(
+                serve(compiled.plan, self._service(), fail_closed=self.fail_closed)
+            )
+            self._in_force, self._plan = wanted, compiled.plan
         self._reset()
+
+    def outage(self) -> Outage:
+        """Of the rate limit service."""
+        assert self._outage
+        return self._outage
 
     def used(self, limit: int, *values: str) -> int:
         """The counter by its full key: nothing else may be counted under another."""
@@ -111,12 +124,19 @@ class LocalStack(EnvoyStack):
         super().__init__()
         self.now = time.time()
         self._embedded: EmbeddedRateLimit | None = None
+        self._flow = threading.Event()
+        self._flow.set()
 
     def _service(self) -> RateLimitService:
-        return services.embedded(lambda: self.now, self._started)
+        return services.embedded(self._clock, self._started)
+
+    def _clock(self) -> float:
+        self._flow.wait()
+        return self.now
 
     def _started(self, service: EmbeddedRateLimit) -> None:
         self._embedded = service
+        self._outage = EmbeddedOutage(service, self._flow)
 
     def _seconds(self) -> float:
         return self.now
@@ -155,7 +175,10 @@ class ProcessStack(EnvoyStack):
         return self._counters
 
     def _service(self) -> RateLimitService:
-        return services.process(self.counters.address, str(self._ratelimit))
+        return services.process(self.counters.address, str(self._ratelimit), self._started)
+
+    def _started(self, service: RatelimitProcess) -> None:
+        self._outage = ProcessOutage(service)
 
     def _seconds(self) -> float:
         return time.time()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
+from e2e.stacks.outage import Outage
 from llmroute.conformance.upstream import Served
 
 
@@ -30,6 +31,17 @@ class Reloading(Protocol):
 
     def update(self, policy: str) -> None:
         """Put another version of the policy in force, counters as they are; wait until it is."""
+        ...
+
+
+@runtime_checkable
+class Breakable(Protocol):
+    """A stack whose rate limit service can be away. ``fail_closed`` says what holds then, from the next policy on."""
+
+    fail_closed: bool
+
+    def outage(self) -> Outage:
+        """Of the service of the policy in force."""
         ...
 
 

@@ -23,6 +23,7 @@ from e2e.stacks.gateway_limits import GatewayLimit, limits_of
 from e2e.stacks.gateway_status import refusals
 from e2e.stacks.host_documents import Document, Host, host_documents
 from e2e.stacks.in_force import missing
+from e2e.stacks.outage import ProcessOutage
 from e2e.stacks.protocol import Unavailable
 from e2e.stacks.tools import tool
 from llmroute.conformance.upstream import ScriptedUpstream
@@ -63,7 +64,9 @@ class StandaloneStack:
         self._gateway: EnvoyGatewayProcess | None = None
         self._ratelimit: GatewayRatelimit | None = None
         self._limits: Sequence[GatewayLimit] = ()
+        self.fail_closed = True
         self._policy: str | None = None
+        self._closed = True
         self._listen = 0
         self._host: Host | None = None
 
@@ -87,17 +90,22 @@ class StandaloneStack:
         """Where the gateway takes traffic."""
         return f"http://{_LOOPBACK}:{self._listen}"
 
+    def outage(self) -> ProcessOutage:
+        """Of the ratelimit service."""
+        assert self._ratelimit
+        return ProcessOutage(self._ratelimit)
+
     def apply(self, policy: str) -> None:
         """Restart everything but Valkey for the policy, unless it is in force already; empty the counters.
 
         Raises:
             StartError: it does not come in force in time; says what is missing, what Envoy Gateway refuses, and its last words.
         """
-        if policy != self._policy:
+        if policy != self._policy or self.fail_closed != self._closed:
             self._gateway_stack.close()
             self._policy = None
             self._serve(policy)
-            self._policy = policy
+            self._policy, self._closed = policy, self.fail_closed
         self._counters.reset()
 
     def update(self, policy: str) -> None:
@@ -128,7 +136,13 @@ class StandaloneStack:
         )
         documents = self._documents(policy)
         ratelimit.wanted = frozenset(limit.shown for limit in self._limits)
-        gateway = EnvoyGatewayProcess(self._programs["envoy-gateway"], self._home, documents, self._counters.address)
+        gateway = EnvoyGatewayProcess(
+            self._programs["envoy-gateway"],
+            self._home,
+            documents,
+            self._counters.address,
+            fail_closed=self.fail_closed,
+        )
         self._gateway = self._gateway_stack.enter_context(gateway)
         try:
             self._ratelimit = self._gateway_stack.enter_context(ratelimit)

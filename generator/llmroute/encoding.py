@@ -3,34 +3,58 @@
 A request limit of N is a limit of N with a check that costs 1. A token limit of N must refuse as
 soon as N tokens are used (DESIGN 4.1), and its check costs nothing: it is a limit of N - 1. A
 quantity of 0 must never admit, so its check costs 1 against a limit of 0.
+
+A shadow limit is counted when the answer ends and never checked: a check would show in the headers
+of answers, and a shadow changes no byte of them.
 """
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
-from llmroute.plan import Kind, Limit
+from llmroute.plan import Kind, Limit, Token, Weights
+
+
+class Charge(enum.Enum):
+    """A charge that is no number yet."""
+
+    USAGE = enum.auto()
+    """What the answer used, of what the limit counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """``reported``: the service's limit. ``check_cost``: hits of the check. ``charged``: whether usage is added."""
+    """``reported``: the service's limit. ``check_cost``: hits of the check, None without one.
+
+    ``charge``: what is added at the end of the answer: ``Charge.USAGE``, a number of hits, or nothing (0).
+    """
 
     reported: int
-    check_cost: int
-    charged: bool
+    check_cost: int | None
+    charge: Charge | int
     comment: str
 
 
 def encode(limit: Limit) -> Encoded:
     """The encoding of ``limit``, with the comment that belongs beside it in the output."""
-    per = f"{limit.quantity} {limit.kind} per {limit.unit.value.lower()}"
+    per = f"{limit.quantity} {counted(limit)} per {limit.unit.value.lower()}"
+    if limit.shadow:
+        charge = 1 if limit.kind is Kind.REQUESTS else Charge.USAGE
+        return Encoded(limit.quantity, None, charge, f"{per}, shadow: counted and never checked")
     if limit.quantity == 0:
-        return Encoded(0, 1, charged=False, comment=f"{per}: never admits, so the check costs 1 against 0")
+        return Encoded(0, 1, 0, f"{per}: never admits, so the check costs 1 against 0")
     if limit.kind is Kind.REQUESTS:
-        return Encoded(limit.quantity, 1, charged=False, comment=per)
+        return Encoded(limit.quantity, 1, 0, per)
     comment = f"{per}: the service refuses above its limit, and the check costs 0, so the limit is N - 1"
-    return Encoded(limit.quantity - 1, 0, charged=True, comment=comment)
+    return Encoded(limit.quantity - 1, 0, Charge.USAGE, comment)
+
+
+def counted(limit: Limit) -> str:
+    """What the limit counts, in words: ``requests``, ``prompt tokens``, ``weighted tokens``."""
+    if isinstance(limit.counts, Weights):
+        return f"weighted {limit.kind}"
+    return limit.kind if limit.counts is Token.TOTAL else f"{limit.counts.lower()} {limit.kind}"
 
 
 def reported_limit(limit: Limit) -> int:

@@ -12,6 +12,7 @@ from llmroute.diagnostic import Diagnostic, Origin, has_errors
 from llmroute.emit import Artifact, EnvoyOptions, emit
 from llmroute.lower import StandIns, lower
 from llmroute.plan import Plan
+from llmroute.settlement import carried_out
 from llmroute.source import Document
 from llmroute.targets import Capabilities
 
@@ -42,7 +43,7 @@ def compile_policies(
     findings += check(plan, target, documents)
     if not findings and not plan.routes:
         findings.append(_no_route(", ".join(file for file, _ in inputs)))
-    artifacts = () if has_errors(findings) else emit(plan, documents, target.target, options)
+    artifacts = () if has_errors(findings) else emit(carried_out(plan, target), documents, target.target, options)
     return Compiled(plan, artifacts, tuple(findings))
 
 
@@ -74,6 +75,7 @@ def _parse_all(documents: Sequence[Document], findings: list[Diagnostic]) -> Ite
             continue
         result = parse(document)
         if isinstance(result, Parsed):
+            findings.extend(result.findings)
             yield result
         else:
             findings.extend(result)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
 
 from llmroute.diagnostic import Origin
 
@@ -50,6 +52,14 @@ class IncludeUsage(enum.StrEnum):
     KEEP = "Keep"
 
 
+class Token(enum.StrEnum):
+    """Which tokens of an answer a limit counts."""
+
+    TOTAL = "Total"
+    PROMPT = "Prompt"
+    COMPLETION = "Completion"
+
+
 class Unit(enum.StrEnum):
     """A fixed window, aligned to the Unix epoch."""
 
@@ -57,11 +67,41 @@ class Unit(enum.StrEnum):
     MINUTE = "Minute"
     HOUR = "Hour"
     DAY = "Day"
+    WEEK = "Week"
+    MONTH = "Month"
+    YEAR = "Year"
 
     @property
     def seconds(self) -> int:
-        """Length of the window in seconds."""
-        return {"Second": 1, "Minute": 60, "Hour": 3600, "Day": 86400}[self.value]
+        """Length of the window in seconds; a month has 30 days, a year 365 (envoyproxy/ratelimit)."""
+        return _SECONDS[self.value]
+
+
+_DAY: Final = 86400
+_SECONDS: Final = {
+    "Second": 1,
+    "Minute": 60,
+    "Hour": 3600,
+    "Day": _DAY,
+    "Week": 7 * _DAY,
+    "Month": 30 * _DAY,
+    "Year": 365 * _DAY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What a token of each kind costs, at most six decimals; the sum over an answer is rounded up.
+
+    ``prompt`` is for prompt tokens that neither came from a cache nor went into one, ``completion`` for those
+    that are no reasoning.
+    """
+
+    prompt: Decimal
+    cached_prompt: Decimal
+    cache_write: Decimal
+    completion: Decimal
+    reasoning: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +118,8 @@ class Selector:
 class Limit:
     """One quantity per window, for the requests that all ``selectors`` match.
 
+    ``counts`` says which tokens, of a token limit. A ``shadow`` counts and never refuses.
+
     ``id`` is unique in its route and derives from what the limit counts, not from its place or
     quantity: a counter lives on when other limits come and go, or when the quantity changes.
     """
@@ -88,6 +130,8 @@ class Limit:
     unit: Unit
     selectors: tuple[Selector, ...]
     origin: Origin
+    counts: Token | Weights = Token.TOTAL
+    shadow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +157,10 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Where requests go. ``endpoints`` is empty when the input does not say where that is."""
+    """Where requests go, those for its ``models`` also when they name no backend ("*": those nobody else has).
+
+    ``endpoints`` is empty when the input does not say where that is.
+    """
 
     name: str
     kind: str
@@ -122,6 +169,7 @@ class Backend:
     limits: tuple[Limit, ...]
     endpoints: tuple[Endpoint, ...]
     origin: Origin
+    models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +191,82 @@ class Usage:
     include_usage: IncludeUsage
 
 
+class Mode(enum.StrEnum):
+    """When tokens are booked: after the answer, the prompt before it, or all that it may take before it."""
+
+    POST_PAID = "PostPaid"
+    PREPAID_PROMPT = "PrepaidPrompt"
+    RESERVE = "Reserve"
+
+
+class Settle(enum.StrEnum):
+    """Whether an answer's charge is booked just after its end, or before it."""
+
+    ASYNC = "Async"
+    SYNC = "Sync"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """How a request is admitted. ``max_tokens`` bounds its answer, ``max_in_flight`` the requests at one time.
+
+    None asks for no bound.
+    """
+
+    mode: Mode
+    settle: Settle
+    max_tokens: int | None
+    max_in_flight: int | None
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataHeader:
+    """A header that the filter sets from dynamic metadata: ``path`` in ``namespace``, or ``default``."""
+
+    header: str
+    namespace: str
+    path: tuple[str, ...]
+    default: str
+
+
+@dataclass(frozen=True, slots=True)
+class Jwt:
+    """A signed token whose ``claim`` (a path) is the user. Keys stand in ``inline`` or at ``uri``."""
+
+    name: str
+    issuer: str | None
+    audiences: tuple[str, ...]
+    uri: str | None
+    inline: str | None
+    claim: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """Keys of clients: in Secrets, or ``clients`` (name, key) where the input has those Secrets.
+
+    ``headers``, ``params`` and ``cookies`` are where a request may have its key.
+    """
+
+    secrets: tuple[str, ...]
+    clients: tuple[tuple[str, str], ...]
+    headers: tuple[str, ...]
+    params: tuple[str, ...]
+    cookies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who asks: ``header``, set from ``jwt`` or ``api_key`` where there is one. ``reject``: or else a 401."""
+
+    header: str
+    reject: bool
+    jwt: Jwt | None
+    api_key: ApiKey | None
+    origin: Origin
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One LLMRoute.
@@ -150,7 +274,8 @@ class Route:
     ``namespace`` is None where the source names none (the applying side chooses).
     ``header_defaults`` names every header that a limit selects on, but for the model's, with the
     value that a request without it gets; so no limit is skipped by leaving a header out.
-    ``max_tokens`` bounds what a request may ask for; None asks for no bound. ``body_limit_bytes`` is
+    ``limits_of_all`` are those across all backends. ``metadata_headers`` are set from what other filters
+    found out, so that limits can select on it. ``body_limit_bytes`` is
     the longest request body that is held to be read. ``timeout_seconds`` bounds a whole answer.
     ``digest`` is a hash of the LLMRoute's content.
     """
@@ -160,8 +285,11 @@ class Route:
     gateways: tuple[GatewayRef, ...]
     backends: tuple[Backend, ...]
     header_defaults: tuple[tuple[str, str], ...]
+    limits_of_all: tuple[Limit, ...]
+    metadata_headers: tuple[MetadataHeader, ...]
+    identity: Identity
     usage: Usage
-    max_tokens: int | None
+    admission: Admission
     body_limit_bytes: int
     timeout_seconds: int
     digest: str
@@ -172,11 +300,24 @@ class Route:
         """Whether a request that names no backend comes here: with one backend there is no choice."""
         return len(self.backends) == 1
 
-    def limits(self) -> Iterator[tuple[Backend, Limit]]:
-        """Every limit with its backend, in the order of the document."""
+    @property
+    def routes_by_model(self) -> bool:
+        """Whether the model chooses the backend of a request that names none."""
+        return any(backend.models for backend in self.backends)
+
+    @property
+    def weighted(self) -> tuple[Weights, ...]:
+        """Each set of weights once, in the order of the limits."""
+        found = (limit.counts for _, limit in self.limits() if isinstance(limit.counts, Weights))
+        return tuple(dict.fromkeys(found))
+
+    def limits(self) -> Iterator[tuple[Backend | None, Limit]]:
+        """Every limit with its backend, in the order of the document; those of all backends (None) come last."""
         for backend in self.backends:
             for limit in backend.limits:
                 yield backend, limit
+        for limit in self.limits_of_all:
+            yield None, limit
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,11 @@ class Capabilities:
     """One row. ``max_*`` are the target's own bounds.
 
     ``one_listener``: all routes of the input share one listener, whatever gateways they name.
-    ``needs_addresses``: the output names hosts and ports, not references to other resources.
+    ``needs_addresses``: the output names hosts and ports, not references to other resources; keys, not Secrets.
+    ``selects_backend``: a limit of one of several backends spends a selector on that backend's name.
+    ``counts_by_place``: a limit's counter is known by its place among the limits, not by what it counts.
+    ``known_counters``: what the target calls the counters is known, so that the filter can charge them itself.
+    ``refunds``: the rate limit service can give back what it has counted.
     """
 
     target: str
@@ -23,6 +27,10 @@ class Capabilities:
     max_selectors: int
     one_listener: bool
     needs_addresses: bool
+    selects_backend: bool
+    counts_by_place: bool
+    refunds: bool = False
+    known_counters: bool = True
 
 
 ENVOY_GATEWAY: Final = "envoy-gateway"
@@ -41,6 +49,8 @@ _ROWS: Final = (
         max_selectors=16,
         one_listener=False,
         needs_addresses=False,
+        selects_backend=True,
+        counts_by_place=True,
     ),
     Capabilities(
         target=ENVOY,
@@ -50,6 +60,8 @@ _ROWS: Final = (
         max_selectors=16,
         one_listener=True,
         needs_addresses=True,
+        selects_backend=False,
+        counts_by_place=False,
     ),
     Capabilities(
         target=COMPOSE,
@@ -59,6 +71,8 @@ _ROWS: Final = (
         max_selectors=16,
         one_listener=True,
         needs_addresses=True,
+        selects_backend=False,
+        counts_by_place=False,
     ),
 )
 

@@ -175,6 +175,27 @@ local function handle(stream, list, has_body, ended)
       end,
     })
   end
+  -- Only text may be sent, and Envoy never comes back from here.
+  function methods.respond(answer, body)
+    if not string.find(answer[":status"], "^[2-5]%d%d$") or type(body) ~= "string" then
+      error("no answer")
+    end
+    stream.response = { headers = answer, body = body }
+    wait("respond")
+    error("resumed after respond")
+  end
+  -- The test's `service` answers; Envoy lets everything die while it waits for one.
+  function methods.httpCall(cluster, headers, body, timeout, asynchronous)
+    if not stream.service then
+      error("http call cluster invalid. Must be configured")
+    end
+    local answer = stream.service(cluster, headers, body, timeout, asynchronous)
+    if asynchronous then
+      return
+    end
+    stream.turn = stream.turn + 1
+    return answer.headers, answer.body
+  end
   function methods.logErr(message)
     stream.logs[#stream.logs + 1] = message
   end
@@ -214,13 +235,15 @@ function fake.run(stream, run, list, chunks, trailers, seen)
       return last
     end)
   )
-  if not chunks then
+  if wants == "respond" then
+    return {}
+  elseif not chunks then
     return stream.empty.bytes ~= "" and { stream.empty.bytes } or {}
   elseif wants == "body" then
     last = true
     local box = { bytes = table.concat(chunks) }
     wants = step(stream, thread, box)
-    return { box.bytes }
+    return wants == "respond" and {} or { box.bytes }
   end
   local out = {}
   for i, bytes in ipairs(chunks) do

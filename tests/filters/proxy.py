@@ -95,6 +95,28 @@ class Stream:
         """What the filter has written so far."""
         return _plain(self._stream[b"metadata"][names.METADATA_NAMESPACE.encode()])
 
+    def tell(self, namespace: str, value: JSON) -> None:
+        """Dynamic metadata that another filter has written before."""
+        self._stream[b"metadata"][namespace.encode()] = self._lua.eval(lua_literal(value).encode())
+
+    @property
+    def response(self) -> tuple[dict[str, str], bytes] | None:
+        """Headers and body of the filter's own answer to the request, which then goes nowhere."""
+        said = self._stream[b"response"]
+        return (_plain(said[b"headers"]), said[b"body"]) if said else None
+
+    def serve(
+        self, service: Callable[[str, dict[str, str], bytes, int, bool], tuple[dict[str, str], bytes | None]]
+    ) -> None:
+        """What answers ``httpCall``, by cluster, headers, body, timeout and whether nobody waits: headers and body."""
+
+        def call(cluster: bytes, headers: Any, body: bytes, timeout: float, asynchronous: bool | None = None) -> Any:
+            said, content = service(cluster.decode(), _plain(headers), body, int(timeout), bool(asynchronous))
+            coded = {key.encode(): value.encode() for key, value in said.items()}
+            return self._lua.table_from({b"headers": self._lua.table_from(coded), b"body": content})
+
+        self._stream[b"service"] = call
+
     @property
     def logs(self) -> list[str]:
         """What the filter has logged as errors."""

@@ -87,15 +87,31 @@ def test_bundle_leaves_strings_alone() -> None:
 
 
 def test_bundle_joins_modules_as_locals() -> None:
-    """Later modules see earlier ones under their whole names, and nothing is global."""
+    """Later modules see earlier ones, under a capital, and nothing is global."""
     lua = importlib.import_module("lupa.luajit21").LuaRuntime()
     main = "local top = 1\nfunction get() return text.x * top end"
     script = bundle(sources(text="local text = { x = 7 }\nreturn text", filter=main))
-    assert "local text = (function()\nlocal t={x=7}\nreturn t\nend)()\n" in script
-    assert script.endswith("do\nlocal t=1\nfunction get()return text.x*t end\nend\n")
+    assert "local T=(function()\nlocal t={x=7}\nreturn t\nend)()\nlocal errors=(function()\n" in script
+    assert script.endswith("do\nlocal t=1\nfunction get()return T.x*t end\nend\n")
     lua.execute(script)
     assert lua.eval("get()") == 7
     assert lua.eval("text") is None
+    assert lua.eval("T") is None
+
+
+def test_bundle_names_functions_and_fields_once() -> None:
+    """The script begins with the functions of the library that modules name; a field has one name in all modules."""
+    lua = importlib.import_module("lupa.luajit21").LuaRuntime()
+    script = bundle(
+        sources(
+            text="local rep = string.rep\nlocal text = {}\nfunction text.again(word) return rep(word, 2) end\nreturn text",
+            filter='local again, type = string.rep, type\nfunction get() return type(again) .. text.again("x") end',
+        )
+    )
+    assert "\nlocal R,T=string.rep,type\nlocal E=(function()\nlocal t={}\nfunction t.a(w)return R(w,2)end\n" in script
+    assert script.endswith('do\nfunction get()return T(R)..E.a("x")end\nend\n')
+    lua.execute(script)
+    assert lua.eval("get()") == "functionxx"
 
 
 @pytest.mark.parametrize("changed", [{"extra": ""}, {}])

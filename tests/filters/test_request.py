@@ -31,6 +31,7 @@ def test_metadata_is_defaulted(engine: Engine) -> None:
         names.NO_COST: 0,
         names.MODEL: names.UNKNOWN,
         names.USAGE_SOURCE: "none",
+        "api": "openai",
         "unmetered": True,
     }
 
@@ -199,9 +200,9 @@ def test_names_agree_with_the_compiler(engine: Engine) -> None:
     stream.answer([b'{"usage":{"total_tokens":5}}'])
     ours = {names.TOTAL_TOKENS, names.PROMPT_TOKENS, names.COMPLETION_TOKENS, names.CACHED_TOKENS}
     ours |= {names.CACHE_WRITE_TOKENS, names.REASONING_TOKENS, names.NO_COST, names.MODEL, names.USAGE_SOURCE}
-    assert set(stream.metadata) == ours | {"prompt_estimate", "forced_usage"}
+    assert set(stream.metadata) == ours | {"api", "prompt_estimate", "forced_usage"}
     written = set(
         re.findall(r'(?:set\(NAMESPACE, |put\(self, out, |set\(handle, |meter\.set, handle, )"(\w+)"', source)
     )
-    internal = {"prompt_estimate", "forced_usage", "unmetered", "unestimated", "filter_error"}
+    internal = {"api", "prompt_estimate", "forced_usage", "unmetered", "unestimated", "filter_error"}
     assert written == ours | internal

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
 from llmroute.diagnostic import Severity
-from llmroute.targets import ENVOY, ENVOY_GATEWAY
-from tests.policies import MODEL, USER, findings, header, limit, route, rule
+from llmroute.plan import Unit
+from llmroute.targets import ENVOY, ENVOY_GATEWAY, capabilities
+from tests.policies import MODEL, USER, findings, header, limit, route, rule, with_spec
 
 DISTINCT_USER = header(USER, "Distinct")
 
@@ -180,9 +182,127 @@ def test_a_service_needs_its_port() -> None:
     assert [code for code, _ in findings(policy)] == ["LR005"]
 
 
-def test_too_many() -> None:
-    """257 limits in a route, 17 headers on a rule."""
-    headers = [header(f"x-{i}", "Distinct") for i in range(17)]
-    assert [c for c, _ in findings(route(rule(limit(1), headers=headers)))] == ["LR014"]
+def test_too_many_limits() -> None:
+    """257 in a route, those across all backends included."""
     many = [rule(limit(1000 + i), headers=[header(MODEL, "Exact", f"m{i}")]) for i in range(257)]
-    assert [c for c, d in findings(route(*many)) if d.severity is Severity.ERROR] == ["LR014"]
+    errors = [(c, d) for c, d in findings(route(*many)) if d.severity is Severity.ERROR]
+    assert [c for c, _ in errors] == ["LR014"]
+    (over,) = [d for _, d in errors]
+    assert over.origin.path[5:7] == ("rules", 256)
+    split = with_spec(route(*many[:256]), of_all=many[256:])
+    ((code, over),) = [(c, d) for c, d in findings(split) if d.severity is Severity.ERROR]
+    assert (code, over.origin.path[:2]) == ("LR014", ("spec", "trafficPolicy"))
+    assert not [c for c, d in findings(route(*many[:256])) if d.severity is Severity.ERROR]
+
+
+@pytest.mark.parametrize(
+    ("target", "backends", "room"), [(ENVOY_GATEWAY, 1, 16), (ENVOY_GATEWAY, 2, 15), (ENVOY, 1, 16), (ENVOY, 2, 16)]
+)
+def test_too_many_selectors(target: str, backends: int, room: int) -> None:
+    """16 headers and metadata on a rule; on Envoy Gateway one of them is the backend's, if there are several."""
+    several: dict[str, Any] = {f"b{i}": [rule(limit(1))] for i in range(backends)}
+    addresses = [backend(name) for name in several]
+
+    def found(count: int) -> list[tuple[str, Any]]:
+        headers = [header(f"x-{i}", "Distinct") for i in range(count - 1)]
+        rules = [rule(limit(1), limit(2, unit="Day"), headers=headers, metadata=[CLAIM])]
+        return findings(route(**{**several, "b0": rules}), *addresses, target=target)
+
+    assert found(room) == []
+    ((code, record),) = found(room + 1)
+    assert (code, record.origin.path[-2]) == ("LR032", "metadata")
+    of_all = with_spec(
+        route(**several), of_all=[rule(limit(1), headers=[header(f"x-{i}", "Distinct") for i in range(16)])]
+    )
+    assert findings(of_all, *addresses, target=target) == []
+
+
+CLAIM = {"type": "Dynamic", "name": "envoy.filters.http.jwt_authn", "paths": [{"key": "p"}, {"key": "org"}]}
+
+
+def test_metadata_has_headers_of_its_own() -> None:
+    """A match on metadata is fine; a rule that selects on such a header by name could be fed by a client."""
+    assert findings(route(rule(limit(1), metadata=[CLAIM]))) == []
+    ((code, record),) = findings(route(rule(limit(1), headers=[header("X-AI-Gateway-LLM-Metadata-0a1b", "Distinct")])))
+    assert (code, record.hint) == ("LR044", "match the metadata itself: metadata: […]")
+    ((code, record),) = findings(route(rule(limit(1), metadata=[CLAIM | {"value": ""}])))
+    assert (code, record.hint) == ("LR011", "leave value out, and each value counts apart")
+
+
+def test_a_window_that_the_target_does_not_have() -> None:
+    """The hint names those that it has."""
+    row = dataclasses.replace(capabilities(ENVOY_GATEWAY), units=frozenset({Unit.SECOND, Unit.MINUTE, Unit.HOUR}))
+    assert findings(route(rule(limit(1, unit="Hour"))), target=row) == []
+    ((code, record),) = findings(route(rule(limit(1, unit="Week"))), target=row)
+    assert (code, record.message) == ("LR025", "envoy-gateway 1.9 has no window of a week")
+    assert record.hint == "use Second, Minute or Hour"
+    assert record.severity is Severity.ERROR
+
+
+def by_model(**models: list[str]) -> dict[str, Any]:
+    """A route whose backends serve these models."""
+    rules: dict[str, Any] = {name: [rule(limit(1))] for name in models}
+    policy = route(**rules)
+    for entry in policy["spec"]["backends"]:
+        entry["models"] = models[entry["backendRef"]["name"]]
+    return policy
+
+
+@pytest.mark.parametrize(
+    ("models", "expected"),
+    [
+        ({"a": ["m"], "b": ["n", "*"]}, []),
+        ({"a": ["m"], "b": ["n"]}, []),
+        ({"a": ["m"], "b": ["n", "m"]}, [("LR040", 1, 1, "b serves the model m, as does a (policy.yaml:11:13)")]),
+        ({"a": ["m", "n", "m"]}, [("LR040", 0, 2, "a serves the model m already")]),
+        ({"a": ["m", "*"], "b": ["*"]}, [("LR041", 1, 0, "b takes the models that no other backend serves, as does a (policy.yaml:11:13)")]),
+        ({"a": ["*"], "b": ["*"], "c": ["*"]}, [("LR041", 1, 0, "b takes"), ("LR041", 2, 0, "c takes")]),
+        ({"a": [" m", "a\tb"]}, [("LR004", 0, 0, "no request can have the model ' m'"), ("LR004", 0, 1, "no request can have the model 'a\\tb'")]),
+    ],
+)  # fmt: skip
+def test_models_of_backends(models: dict[str, list[str]], expected: list[tuple[str, int, int, str]]) -> None:
+    """A model leads to one backend; at most one takes the rest."""
+    found = findings(by_model(**models))
+    assert [(c, *d.origin.path[2:3], d.origin.path[4]) for c, d in found] == [e[:3] for e in expected]
+    for (_, record), (_, _, _, says) in zip(found, expected, strict=True):
+        assert record.message.startswith(says)
+        assert record.origin.path[:2] == ("spec", "backends")
+
+
+def test_two_routes_that_choose_by_model() -> None:
+    """Whichever gets a request that names no backend: the other's models are never asked."""
+    one, two = by_model(a=["m"], b=["n"]), by_model(c=["o"], d=["*"])
+    two["metadata"]["name"] = "other"
+    ((code, record),) = findings(one, two)
+    assert (code, record.severity) == ("LR018", Severity.WARNING)
+    assert "chooses by model" in record.message
+    plain = route(name="other", e=[rule(limit(1))], f=[rule(limit(1))])
+    assert findings(one, plain) == [], "it takes no request that names no backend"
+
+
+def test_limits_across_all_backends_catch_a_hidden_model() -> None:
+    """They hold for each backend; those by model are escaped from at each, and told once."""
+    one = [rule(limit(1), headers=[EXACT_MODEL])]
+    assert [c for c, _ in findings(route(a=one, b=one))] == ["LR024", "LR024"]
+    assert findings(with_spec(route(a=one, b=one), of_all=[rule(limit(9))])) == []
+    assert findings(with_spec(route(a=one, b=one), of_all=[rule(limit(9, "Request", "Day"))])) == []
+    ((code, record),) = findings(with_spec(route(a=[], b=[]), of_all=one))
+    assert (code, record.origin.path[:3]) == ("LR024", ("spec", "trafficPolicy", "rateLimit"))
+    caught = with_spec(route(a=[rule(limit(9))], b=[]), of_all=one)
+    assert [c for c, _ in findings(caught)] == ["LR024"], "at b it meets no limit"
+
+
+def test_a_shadow_neither_catches_a_hidden_model_nor_is_escaped_from() -> None:
+    """It refuses nothing."""
+    shadow = limit(2, unit="Day", shadow=True)
+    assert findings(route(rule(shadow, headers=[EXACT_MODEL]))) == []
+    assert [c for c, _ in findings(route(rule(limit(1), headers=[EXACT_MODEL]), rule(shadow)))] == ["LR024"]
+
+
+def test_shadows_and_kinds_of_tokens_look_like_nothing_else() -> None:
+    """No answer names a shadow; limits of different tokens with one quantity say the same in every header."""
+    assert findings(route(rule(limit(9, "Request"), limit(10, shadow=True)))) == []
+    assert findings(route(rule(limit(9, "Request", shadow=True), limit(10)))) == []
+    assert findings(route(rule(limit(10, token="Prompt"), limit(10, token="Completion"), limit(10)))) == []
+    assert [c for c, _ in findings(route(rule(limit(9, "Request"), limit(10, token="Prompt"))))] == ["LR019"]
+    assert [c for c, _ in findings(with_spec(route(rule(limit(9, "Request"))), of_all=[rule(limit(10))]))] == ["LR019"]

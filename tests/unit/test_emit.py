@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from llmroute import names
-from llmroute.encoding import encode
+from llmroute.encoding import Charge, encode
 from llmroute.limiter import Code, Descriptor, Limiter, parse
 from llmroute.plan import Kind, Limit, Plan, Unit
 from llmroute.targets import ENVOY
@@ -28,21 +28,30 @@ def plan_of(*documents: dict[str, Any]) -> Plan:
 
 
 @pytest.mark.parametrize(
-    ("kind", "quantity", "reported", "check_cost", "charged"),
+    ("kind", "quantity", "reported", "check_cost", "charge"),
     [
-        (Kind.TOKENS, 10, 9, 0, True),
-        (Kind.TOKENS, 1, 0, 0, True),
-        (Kind.TOKENS, 0, 0, 1, False),
-        (Kind.TOKENS, 2**32 - 1, 2**32 - 2, 0, True),
-        (Kind.REQUESTS, 10, 10, 1, False),
-        (Kind.REQUESTS, 0, 0, 1, False),
+        (Kind.TOKENS, 10, 9, 0, Charge.USAGE),
+        (Kind.TOKENS, 1, 0, 0, Charge.USAGE),
+        (Kind.TOKENS, 0, 0, 1, 0),
+        (Kind.TOKENS, 2**32 - 1, 2**32 - 2, 0, Charge.USAGE),
+        (Kind.REQUESTS, 10, 10, 1, 0),
+        (Kind.REQUESTS, 0, 0, 1, 0),
     ],
 )
-def test_encoding(kind: Kind, quantity: int, reported: int, check_cost: int, charged: bool) -> None:
+def test_encoding(kind: Kind, quantity: int, reported: int, check_cost: int, charge: Charge | int) -> None:
     """A service that refuses above its limit is told N - 1 for tokens and N for requests; 0 never admits."""
     (origin,) = {r.origin for r in plan_of(route(rule(limit(1)))).routes}
     encoded = encode(Limit("id", kind, quantity, Unit.HOUR, (), origin))
-    assert (encoded.reported, encoded.check_cost, encoded.charged) == (reported, check_cost, charged)
+    assert (encoded.reported, encoded.check_cost, encoded.charge) == (reported, check_cost, charge)
+
+
+@pytest.mark.parametrize(("kind", "charge"), [(Kind.TOKENS, Charge.USAGE), (Kind.REQUESTS, 1)])
+@pytest.mark.parametrize("quantity", [0, 10])
+def test_a_shadow_is_charged_and_never_checked(kind: Kind, charge: Charge | int, quantity: int) -> None:
+    """Its quantity is told as it is: the service refuses nothing for its sake."""
+    (origin,) = {r.origin for r in plan_of(route(rule(limit(1)))).routes}
+    encoded = encode(Limit("id", kind, quantity, Unit.HOUR, (), origin, shadow=True))
+    assert (encoded.reported, encoded.check_cost, encoded.charge) == (quantity, None, charge)
 
 
 @pytest.mark.parametrize("value", ["gpt-*", "*", "a_b", "ü", 'q"uote', "100%", "a/b:c@d"])

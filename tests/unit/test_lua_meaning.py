@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -10,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmroute.render.lua import MODULES
 from llmroute.render.lua_grammar import resolve
+from llmroute.render.lua_share import Module, Shared, read_modules, share
 from llmroute.render.lua_squeeze import squeeze
-from llmroute.render.lua_tokens import Token, tokenise
+from llmroute.render.lua_tokens import Kind, Token, tokenise
 from tests.unit.bytecode import bytecode, checked
 
 SOURCES: Final = sorted((Path(__file__).parents[2] / "filters" / "lua" / "src").glob("*.lua"))
@@ -104,3 +107,49 @@ def test_engines_see_a_wrong_name() -> None:
     source = "local all = 1\nlocal any = 2\nreturn all + any"
     assert bytecode("local a=1\nlocal b=2\nreturn a+b") == bytecode(source)
     assert bytecode("local a=1\nlocal a=2\nreturn a+a") != bytecode(source)
+
+
+def undone(shared: Shared, module: Module) -> str:
+    """A module of the script with its own names for functions again, and the names of modules and fields."""
+    small = shared.squeezed(module)
+    tokens = tokenise(small)
+    names = resolve(small, tokens)
+    fields = {short: name for name, short in shared.fields.items()}
+    modules = {short: name for name, short in shared.modules.items()}
+    texts = [
+        token.text
+        if token.kind is not Kind.NAME or names.get(place)
+        else modules.get(token.text, token.text)
+        if place in names
+        else fields.get(token.text, token.text)
+        for place, token in enumerate(tokens)
+    ]
+    own = list(module.functions.values())
+    first = f"local {','.join(shared.functions[path] for path in own)}={','.join(own)}" if own else ""
+    return " ".join([first, *texts])
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_modules_share_changes_names_alone(name: str) -> None:
+    """With its names for functions at its beginning, and with its fields, a module of the script is what it was."""
+    modules = read_modules({path.stem: path.read_text(encoding="utf-8") for path in SOURCES})
+    shared = share(modules)
+    module = next(module for module in modules if module.name == name)
+    assert bytecode(undone(shared, module)) == bytecode(module.source)
+    assert shared.squeezed(module).count("\n") <= module.source.count("\n")
+    for short in (shared.fields, shared.modules, shared.functions):
+        assert len(set(short.values())) == len(short)
+
+
+def test_the_check_sees_a_wrong_field() -> None:
+    """It can fail: two fields under one name, and one function in the place of another."""
+    (module,) = modules = read_modules(
+        {"m": "local find, sub = string.find, string.sub\nreturn find(a.size, sub, a.sink)"}
+    )
+    shared = share(modules)
+    assert bytecode(undone(shared, module)) == bytecode(module.source)
+    for wrong in (
+        replace(shared, fields={"size": "s", "sink": "s"}),
+        replace(shared, functions={"string.find": "F", "string.sub": "F"}),
+    ):
+        assert bytecode(undone(wrong, module)) != bytecode(module.source)

@@ -13,7 +13,7 @@ from e2e.clock import NEEDED, clear_of_window_ends, window_start
 from e2e.stacks import standalone, tools
 from e2e.stacks.gateway_limits import limits_of
 from e2e.stacks.gateway_status import refusals
-from e2e.stacks.host_documents import Host, host_documents, without_cost_numbers
+from e2e.stacks.host_documents import Host, host_documents, secret_in_base64, without_cost_numbers
 from e2e.stacks.in_force import missing
 from e2e.stacks.protocol import Unavailable
 from llmroute.plan import Endpoint, Unit
@@ -153,6 +153,47 @@ def test_a_route_without_its_filters_is_not_in_force(change: Any, said: str) -> 
     served = copy.deepcopy(dump(documents))
     change(served["configs"][2]["dynamic_route_configs"][0]["route_config"]["virtual_hosts"][0]["routes"][0])
     assert missing(served, documents, limits_of(documents), PORT)[0].startswith(said)
+
+
+def test_a_secret_is_kept_as_an_api_server_would_keep_it() -> None:
+    """Envoy Gateway reads no ``stringData``; where a name stands twice the text counts."""
+    secret = {"kind": "Secret", "metadata": {"name": "s"}, "data": {"a": "YQ==", "b": "Yg=="}, "stringData": {"b": "c"}}
+    kept = {"kind": "Secret", "metadata": {"name": "s"}, "data": {"a": "YQ==", "b": "Yw=="}}
+    assert secret_in_base64(secret) == kept
+    policy = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"b": "c"}}
+    (found,) = [d for d in on_host(TOKENS, policy) if d["kind"] == "Secret"]
+    assert (found["data"], found["metadata"]["namespace"]) == ({"b": "Yw=="}, "default")
+
+
+def test_a_rule_that_leads_nowhere_is_in_force_without_a_backend() -> None:
+    """Of a policy that chooses by model: no limits either, but the filter."""
+    policy = route(a=[rule(limit(1))], b=[])
+    policy["spec"]["backends"][0]["models"] = ["m"]
+    documents = on_host(policy)
+    served = dump(documents)
+    routes = served["configs"][2]["dynamic_route_configs"][0]["route_config"]["virtual_hosts"][0]["routes"]
+    routes[2] = routes[2] | {"direct_response": {"status": 500}}
+    del routes[2]["route"]
+    routes[2]["typed_per_filter_config"] = {
+        "envoy.filters.http.lua/x": routes[0]["typed_per_filter_config"]["envoy.filters.http.lua/x"]
+    }
+    assert missing(served, documents, limits_of(documents), PORT) == []
+    routes[2]["typed_per_filter_config"] = {}
+    assert missing(served, documents, limits_of(documents), PORT)[0].startswith("the Lua filter")
+
+
+def test_a_policy_with_an_identity_is_not_in_force_without_it() -> None:
+    """Else whoever asks first would be anybody."""
+    policy = route(rule(limit(1)))
+    policy["spec"]["identity"] = {"apiKey": {"credentialRefs": [{"name": "s"}]}}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"a": "b"}}
+    documents = on_host(policy, secret)
+    served = dump(documents)
+    said = missing(served, documents, limits_of(documents), PORT)
+    assert [m.partition(" of ")[0] for m in said] == ["the identity"] * 2
+    for each in served["configs"][2]["dynamic_route_configs"][0]["route_config"]["virtual_hosts"][0]["routes"]:
+        each["typed_per_filter_config"] |= {"envoy.filters.http.api_key_auth": {}}
+    assert missing(served, documents, limits_of(documents), PORT) == []
 
 
 def status(kind: str, value: str, message: str) -> str:

@@ -6,6 +6,8 @@ local floor, type = math.floor, type
 local MODEL_HEADER = "x-ai-gateway-llm-model-name"
 -- What a route lets the proxy hold of a request unless it says otherwise.
 local BODY_LIMIT = 4194304
+-- Shared by all streams: nobody may write into it.
+local NOTHING = {}
 
 local context = {}
 
@@ -19,10 +21,67 @@ local function list(handle, key)
   return type(value) == "table" and value or {}
 end
 
-function context.model_header(handle)
-  local name = get(handle, "modelHeader")
+-- Members of `given` that are tables and have a text for `name`.
+local function with(given, name)
+  if type(given) ~= "table" then
+    return NOTHING
+  end
+  local out = {}
+  for i = 1, #given do
+    local one = given[i]
+    if type(one) == "table" and type(one[name]) == "string" then
+      out[#out + 1] = one
+    end
+  end
+  return out
+end
+
+local function word(value)
   -- EG's validator answers every question with one made-up word.
-  return type(name) == "string" and name ~= "" and name or MODEL_HEADER
+  return type(value) == "string" and value ~= "" and value or nil
+end
+
+-- What a request needs, read at once: `model_header`; `defaults`, the headers that limits select on and what
+-- each says when the client says nothing; `metadata`, headers to set from what other filters found out;
+-- `identity`, the header without which nobody is served; `backend_header`, where the model chooses the
+-- backend; `costs`, weighted sums; `body_limit`, how many bytes of a body may be held.
+function context.request(handle)
+  local all = handle:filterContext()
+  if not all then
+    return context.none()
+  end
+  local defaults, limit = all:get("defaults"), all:get("bodyLimit")
+  return {
+    model_header = word(all:get("modelHeader")) or MODEL_HEADER,
+    defaults = type(defaults) == "table" and defaults or NOTHING,
+    metadata = with(all:get("metadata"), "header"),
+    identity = word(all:get("identity")),
+    backend_header = word(all:get("backendHeader")),
+    costs = with(all:get("costs"), "key"),
+    body_limit = type(limit) == "number" and limit >= 0 and limit or BODY_LIMIT,
+  }
+end
+
+-- The same for a route that says nothing.
+function context.none()
+  return {
+    model_header = MODEL_HEADER,
+    defaults = NOTHING,
+    metadata = NOTHING,
+    costs = NOTHING,
+    body_limit = BODY_LIMIT,
+  }
+end
+
+-- The backends in the order of the policy: name, models.
+function context.backends(handle)
+  return with(get(handle, "backends"), "name")
+end
+
+-- The weighted sums to make of an answer's tokens.
+function context.costs(handle)
+  local given = with(get(handle, "costs"), "key")
+  return given[1] and costs.new(given) or NOTHING
 end
 
 -- The limits of the route: reported, window, kind, quantity, unit.
@@ -30,9 +89,11 @@ function context.limits(handle)
   return list(handle, "limits")
 end
 
--- The headers that limits select on, and what each says when the client says nothing.
-function context.defaults(handle)
-  return list(handle, "defaults")
+-- How the filter charges an answer itself: cluster, domain, timeoutMs, headers, limits (due, key, entries,
+-- match). nil: it does not.
+function context.settle(handle)
+  local route = get(handle, "settle")
+  return type(route) == "table" and type(route.limits) == "table" and route or nil
 end
 
 -- May usage be asked for on a client's behalf?
@@ -44,12 +105,6 @@ end
 function context.max_tokens(handle)
   local most = get(handle, "maxTokens")
   return type(most) == "number" and most >= 1 and floor(most) or nil
-end
-
--- How many bytes of a request body may be held.
-function context.body_limit(handle)
-  local limit = get(handle, "bodyLimit")
-  return type(limit) == "number" and limit >= 0 and limit or BODY_LIMIT
 end
 
 -- What happens without usage: onMissing, fixedTokens, onDisconnect; every one is there.

@@ -25,6 +25,14 @@ local WANTED = json.names(
   "contentBlockIndex"
 )
 local USAGE = json.names("usage")
+-- Events after which clients do not read on.
+local LAST = {
+  ['"message_stop"'] = true,
+  ['"message-end"'] = true,
+  ['"response.completed"'] = true,
+  ['"response.incomplete"'] = true,
+  ['"response.failed"'] = true,
+}
 
 -- Where to cut so that the member `usage` is gone, its comma with it.
 local function member_span(data, found)
@@ -108,6 +116,12 @@ local function report(self, data, delta)
   end
 end
 
+-- Is it the last event that a client waits for?
+local function is_last(data, found)
+  local kind, done = found.from.type, found.from.done
+  return kind and LAST[sub(data, kind, found.to.type - 1)] or done and byte(data, done) == 116 or false
+end
+
 -- What the client must not see of the event: nil for nothing, false for all of it, or from where to where.
 local function unasked(data, found)
   local at = found.from.usage
@@ -144,6 +158,7 @@ local function event(self, data)
   local found, heard = self.found, self.meter.heard
   local start = byte(data, solid(data, 1)) == 123 and json.document(data, WANTED, found)
   if not start then
+    self.meter.ended = self.meter.ended or find(data, "^[ \t]*%[DONE%]") ~= nil
     return nil
   elseif found.count == (found.from.message and 1 or 0) + (found.from.response and 1 or 0) then
     self.meter:weigh(#data)
@@ -154,6 +169,7 @@ local function event(self, data)
     self.meter:delta()
   end
   report(self, data, delta)
+  self.meter.ended = self.meter.ended or is_last(data, found)
   local from, to = unasked(data, found)
   if delta and heard == self.meter.heard and from ~= false then
     learn(self, data, from, to)

@@ -5,6 +5,8 @@
 local gsub, lower, sub = string.gsub, string.lower, string.sub
 local pairs, pcall, tonumber, tostring, type = pairs, pcall, tonumber, tostring, type
 
+-- How often to look whether a charge has arrived: nearly always it has at once.
+local MAX_LOOKS = 10
 -- Methods that cost no tokens and whose body, if any, is not waited for: an upgraded one never ends.
 local UNMETERED = { GET = true, HEAD = true, OPTIONS = true, CONNECT = true }
 
@@ -34,29 +36,22 @@ local function set_bytes(buffer, content)
   buffer:setBytes(content)
 end
 
-local function set_header(headers, name, value)
-  headers:remove(name)
-  headers:add(name, value)
-end
-
--- One value for a header that limits select on: the client's first usable one, or the default.
-local function settle(headers, name, default)
-  local count = headers:getNumValues(name)
-  local value
-  for i = 0, count - 1 do
-    value = value or text.header_value(headers:getAtIndex(name, i) or "")
+-- What is known before the body: the API, how the path ends, the model that it names.
+local function locate(handle, headers, route)
+  local ends, in_path = path.read(headers:get(":path") or "")
+  route.ends, route.in_path, route.api = ends, in_path, request.api(ends)
+  if route.api ~= "openai" then
+    meter.set(handle, "api", route.api)
   end
-  value = value or default
-  if count ~= 1 or headers:getAtIndex(name, 0) ~= value then
-    set_header(headers, name, value)
+  if route.costs[1] then
+    meter.no_costs(handle, route.costs)
   end
 end
 
-local function settle_all(handle)
-  local headers = handle:headers()
-  for name, default in pairs(context.defaults(handle)) do
+local function settle_all(headers, defaults)
+  for name, default in pairs(defaults) do
     if type(default) == "string" then
-      settle(headers, name, default)
+      header.settle(headers, name, default)
     end
   end
   -- Answers have to come plain to be read.
@@ -70,15 +65,15 @@ local function plain(headers)
 end
 
 -- The size of a body that is too long to be held; else nothing.
-local function oversized(handle)
-  local size = tonumber(handle:headers():get("content-length") or "")
-  return size and size > context.body_limit(handle) and size
+local function oversized(headers, limit)
+  local size = tonumber(headers:get("content-length") or "")
+  return size and size > limit and size
 end
 
 -- `size` is that of a body that was not held.
-local function read(handle, buffer, size)
+local function read(handle, route, buffer, size)
   local headers = handle:headers()
-  local ends, in_path = path.read(headers:get(":path") or "")
+  local ends, in_path = route.ends, route.in_path
   local model, estimate, rewritten, forced
   if request.counts(ends) then
     meter.set(handle, "unestimated", true)
@@ -92,7 +87,7 @@ local function read(handle, buffer, size)
     model, estimate, rewritten, forced =
       request.read(body, ends, in_path, kind, force, context.max_tokens(handle))
   end
-  set_header(headers, context.model_header(handle), model)
+  header.set(headers, route.model_header, model)
   meter.set(handle, "model", model)
   meter.set(handle, "prompt_estimate", estimate)
   if rewritten then
@@ -103,18 +98,108 @@ local function read(handle, buffer, size)
   end
 end
 
+-- Does the request say who asks, where it has to?
+local function identified(handle, headers, route)
+  for i = 1, #route.metadata do
+    guard(handle, identity.tell, handle, headers, route.metadata[i])
+  end
+  return not route.identity or guard(handle, header.settle, headers, route.identity)
+end
+
+-- Why there is no backend for the request; nil when there is one.
+local function misplaced(handle, route, metered)
+  local name = route.backend_header
+  if not name then
+    return nil
+  end
+  local headers = handle:headers()
+  local model = metered and headers:get(route.model_header) or nil
+  return backends.choose(headers, name, context.backends(handle), model)
+end
+
+-- Answers the request. Envoy never comes back from here, and so it has to be outside of pcall.
+local function refuse(handle, route, status, kind, message)
+  local headers = { [":status"] = status, ["content-type"] = "application/json" }
+  handle:respond(headers, errors.body(route.api, kind, message))
+end
+
 function envoy_on_request(handle)
   guard(handle, meter.default, handle)
-  local header = guard(handle, context.model_header, handle) or "x-ai-gateway-llm-model-name"
-  guard(handle, set_header, handle:headers(), header, "unknown")
-  guard(handle, settle_all, handle)
-  if UNMETERED[handle:headers():get(":method") or ""] then
+  local route = guard(handle, context.request, handle) or context.none()
+  local headers = handle:headers()
+  guard(handle, header.set, headers, route.model_header, "unknown")
+  guard(handle, identity.cover, headers, route.metadata)
+  guard(handle, locate, handle, headers, route)
+  if not identified(handle, headers, route) then
+    return refuse(handle, route, "401", "unidentified", identity.UNKNOWN)
+  end
+  guard(handle, settle_all, headers, route.defaults)
+  local metered = not UNMETERED[headers:get(":method") or ""]
+  if metered then
+    local size = guard(handle, oversized, headers, route.body_limit)
+    local buffer = not size and handle:body() or nil
+    guard(handle, read, handle, route, buffer, size)
+  else
     guard(handle, meter.set, handle, "unmetered", true)
+  end
+  local why = guard(handle, misplaced, handle, route, metered)
+  if why then
+    return refuse(handle, route, "404", "no_model", why)
+  end
+  guard(handle, settle.note, handle)
+end
+
+-- Asks for the counters. Under pcall although it yields, as Envoy's LuaJIT can do that: a cluster that is not
+-- there is a fault.
+local function look(handle, call)
+  local ok, headers, body = pcall(handle.httpCall, handle, settle.arguments(call))
+  if not ok then
+    fault(handle, headers)
+    return nil
+  end
+  return headers, body
+end
+
+-- Charges the answer now, where the route wants that. The piece in hand waits, and is out of reach then.
+local function book(handle, reader)
+  local call = reader.settle and guard(handle, settle.prepare, handle, reader.settle)
+  if not call then
     return
   end
-  local size = guard(handle, oversized, handle)
-  local buffer = not size and handle:body() or nil
-  guard(handle, read, handle, buffer, size)
+  local headers, body = look(handle, call)
+  local waits = guard(handle, settle.charge, handle, call, headers, body)
+  local looks = 0
+  while waits and looks < MAX_LOOKS do
+    looks = looks + 1
+    headers, body = look(handle, call)
+    waits = not guard(handle, settle.seen, call, headers, body)
+  end
+end
+
+-- The answer is read to its end. `last` is its last piece, of which `sent` goes on.
+local function finish(handle, reader, last, sent)
+  local rest = guard(handle, response.close, reader, handle)
+  if last and (rest or reader.tail) then
+    -- The last piece is alive when it carried the end of the stream. After trailers it is not, and half an
+    -- event, which a client has no use for, is lost.
+    pcall(set_bytes, last, sent .. (reader.tail or "") .. (rest or ""))
+  end
+  book(handle, reader)
+end
+
+-- One piece through the reader. Gives the bytes that go on, and whether the reader broke.
+local function pass(handle, reader, chunk)
+  local body = guard(handle, bytes, chunk) or ""
+  local ok, out = pcall(response.push, reader, handle, body)
+  if not ok then
+    fault(handle, out)
+    out = reader.stream and reader.stream.hold and sse.held(reader.stream) .. body or nil
+  end
+  local sent = settle.part(reader, out or body, ok)
+  if sent ~= body then
+    guard(handle, set_bytes, chunk, sent)
+  end
+  return sent, not ok
 end
 
 -- Streams the answer through its reader. After a fault the rest passes as it comes.
@@ -126,25 +211,17 @@ local function stream(handle, reader)
   while chunk do
     last, sent = chunk, ""
     if not broken then
-      local body = guard(handle, bytes, chunk) or ""
-      local ok, out = pcall(response.push, reader, handle, body)
-      if not ok then
-        fault(handle, out)
-        broken = true
-        out = reader.stream and reader.stream.hold and sse.held(reader.stream) .. body or nil
-      end
-      sent = out or body
-      if out then
-        guard(handle, set_bytes, chunk, out)
+      sent, broken = pass(handle, reader, chunk)
+      if not broken and settle.complete(reader, sent) then
+        -- What comes after the end is nobody's business: asking for it would hold this piece until it comes.
+        finish(handle, reader, last, sent)
+        return
       end
     end
     chunk = next_chunk()
   end
-  local rest = not broken and guard(handle, response.close, reader, handle)
-  if rest and last then
-    -- The last piece is alive when it carried the end of the stream. After trailers it is not, and half an
-    -- event, which a client has no use for, is lost.
-    pcall(set_bytes, last, sent .. rest)
+  if not broken then
+    finish(handle, reader, last, sent)
   end
 end
 

@@ -100,22 +100,17 @@ end
 -- Is it the proxy's refusal? A local reply has none of what every answer of a server has one of. The
 -- header x-envoy-ratelimited proves nothing: an upstream can send it, and EG turns it off.
 function limits.refused(headers, status, seen)
-  return status == 429
-    and seen ~= nil
-    and seen.remaining == 0
-    and not headers:get("content-length")
-    and not headers:get("content-type")
-    and not headers:get("date")
+  return status == 429 and seen ~= nil and seen.remaining == 0 and errors.bare(headers)
 end
 
--- Gives a refusal its headers; returns its body.
-function limits.refuse(headers, limit, seen, model)
+-- Gives a refusal its headers; returns its body, in the shape of the API.
+function limits.refuse(headers, limit, seen, model, api)
   local wait = max(1, seen.reset)
   local kind, what = "tokens", ""
   if limit then
     replace(headers, limit, 0, seen.reset)
     kind = limit.kind
-    what = format(" on %s per %s: limit %s, used up", kind, limit.unit, integer(limit.quantity))
+    what = format(" on %s per %s: limit %s, used up", limit.what or kind, limit.unit, integer(limit.quantity))
   end
   set(headers, "retry-after", integer(wait))
   set(headers, "retry-after-ms", integer(wait * 1000))
@@ -124,11 +119,7 @@ function limits.refuse(headers, limit, seen, model)
     set(headers, "x-should-retry", "false")
   end
   local message = format("Rate limit reached for %s%s. Please try again in %ss.", model, what, integer(wait))
-  return format(
-    '{"error":{"message":%s,"type":"%s","param":null,"code":"rate_limit_exceeded"}}',
-    text.quote(message),
-    kind
-  )
+  return errors.body(api, "refused", message, { type = kind, wait = wait })
 end
 
 return limits

@@ -35,6 +35,15 @@ function meter.default(handle)
   out:set(NAMESPACE, "no_cost", 0)
   out:set(NAMESPACE, "usage_source", "none")
   out:set(NAMESPACE, "model", "unknown")
+  out:set(NAMESPACE, "api", "openai")
+end
+
+-- The same for weighted sums.
+function meter.no_costs(handle, list)
+  local out = metadata(handle)
+  for i = 1, #list do
+    out:set(NAMESPACE, list[i].key, 0)
+  end
 end
 
 -- One token of a stream: an answer that has one is one.
@@ -88,6 +97,7 @@ local function fixed(tokens, source)
     prompt = tokens,
     completion = tokens,
     total = tokens,
+    cost = tokens,
     cached = 0,
     cache_write = 0,
     reasoning = 0,
@@ -111,6 +121,14 @@ local function put_all(self, handle, now)
   put(self, out, "completion_tokens", now.completion)
   put(self, out, "total_tokens", now.total)
   put(self, out, "usage_source", now.source or "reported")
+  for i = 1, #self.costs do
+    local weights = self.costs[i]
+    put(self, out, weights.key, now.cost or costs.sum(weights, now))
+  end
+  for i = 1, #self.dues do
+    local limit = self.dues[i]
+    put(self, out, limit.due, self.written[limit.key] or 0)
+  end
 end
 
 -- Brings the metadata up to date, while the answer goes on.
@@ -141,10 +159,12 @@ local function finish(self, handle)
   put_all(self, handle, now)
 end
 
--- A meter for one answer, by the route's usage policy, to a request of which the metadata says `known`.
-function meter.new(policy, known)
+-- A meter for one answer, by the route's usage policy and weights, to a request of which the metadata says
+-- `known`.
+function meter.new(policy, known, weights)
   return {
     policy = policy,
+    costs = weights,
     prompt = tonumber(known.prompt_estimate) or 0,
     unestimated = known.unestimated,
     streamed = false, -- the answer is a stream of events
@@ -152,6 +172,8 @@ function meter.new(policy, known)
     weight = 0, -- of its events of no known shape, in tokens
     bytes = 0, -- of the answer, a quarter of a token each when it is no stream
     heard = 0, -- reports
+    ended = false, -- an event has come after which clients do not read on
+    dues = {}, -- what each limit is to be charged, where the filter charges it itself
     fields = nil, -- of the first report and what overrode them
     base = nil, -- the numbers of the first report
     reported = nil,

@@ -1,7 +1,7 @@
 -- request: what a request says: the model, about how long the prompt is, and what to send instead so that
 -- usage is reported and the answer is no longer than it may be.
 
-local byte, ceil, sub = string.byte, math.ceil, string.sub
+local byte, ceil, find, sub = string.byte, math.ceil, string.find, string.sub
 local members = json.members
 local header_value, unescape = text.header_value, text.unescape
 
@@ -103,6 +103,18 @@ end
 -- Is it the path of an API whose streams take `stream_options`: .../chat/completions or .../completions?
 function request.streams(ends)
   return sub(ends, -12) == "/completions"
+end
+
+-- The API by the end of the path: anthropic, gemini or openai, whose errors all others' clients understand.
+-- OpenAI has messages as well, below threads and completions.
+function request.api(ends)
+  if find(ends, ":%a+$") and find(ends, "models/", 1, true) then
+    return "gemini"
+  elseif find(ends, "/messages$") or find(ends, "/messages/[%a_]+$") then
+    return (find(ends, "/threads/", 1, true) or find(ends, "/completions/", 1, true)) and "openai"
+      or "anthropic"
+  end
+  return "openai"
 end
 
 -- Is it a path that counts tokens and makes none?

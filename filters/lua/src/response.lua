@@ -1,6 +1,6 @@
 -- response: meters one answer as it streams by, and takes out of it what the client did not ask for.
 
-local find, lower, match, tonumber = string.find, string.lower, string.match, tonumber
+local find, lower, match, next, tonumber = string.find, string.lower, string.match, next, tonumber
 
 local response = {}
 
@@ -17,7 +17,8 @@ end
 
 -- What reads this answer: a meter, and for plain ones what can tell its events.
 local function reader(handle, headers, known)
-  local self = { meter = meter.new(context.usage(handle), known) }
+  local self = { meter = meter.new(context.usage(handle), known, context.costs(handle)) }
+  settle.open(handle, self, headers)
   if not plain(headers) then
     return self
   end
@@ -53,9 +54,20 @@ local function decide(self, body)
   self.undecided = false
 end
 
+-- What the proxy itself answered: refused, unavailable, unidentified or forbidden; nil when an upstream did.
+local function own(handle, headers, status, seen, asked)
+  if limits.refused(headers, status, seen) then
+    return "refused"
+  end
+  -- Nobody asks the service where there are no limits.
+  local away = asked and errors.away(headers, status, seen)
+  return away and #context.limits(handle) > 0 and away or errors.denied(headers, status, asked)
+end
+
 -- At the headers. Gives what to do with the rest: nothing, `refusal`, or a reader with a `meter`.
 function response.open(handle)
   local known = meter.get(handle)
+  local asked = next(known) ~= nil
   if known.usage_source == nil then
     -- An answer from before the filter saw the request.
     meter.default(handle)
@@ -63,8 +75,9 @@ function response.open(handle)
   local headers = handle:headers()
   local status = tonumber(headers:get(":status") or "") or 0
   local seen = limits.take(headers)
-  if limits.refused(headers, status, seen) then
-    return { refusal = seen }
+  local kind = own(handle, headers, status, seen, asked)
+  if kind then
+    return { refusal = { kind = kind, status = status, seen = seen } }
   end
   local limit = seen and status ~= 429 and limits.find(context.limits(handle), seen)
   if limit then
@@ -78,14 +91,19 @@ function response.open(handle)
   return self
 end
 
--- Writes the refusal, unless the body says that an upstream wrote one.
-function response.refuse(handle, seen, body)
-  if body:length() > 0 then
+-- Writes what the proxy answers itself, unless the body says that an upstream wrote it.
+function response.refuse(handle, reply, body)
+  local known, headers, size = meter.get(handle), handle:headers(), body:length()
+  if reply.kind == "unidentified" or reply.kind == "forbidden" then
+    body:setBytes(errors.deny(headers, reply.kind, size > 0 and body:getBytes(0, size) or ""))
+  elseif size > 0 then
     return
+  elseif reply.kind == "unavailable" then
+    body:setBytes(errors.postpone(headers, known.api, reply.status))
+  else
+    local limit = limits.find(context.limits(handle), reply.seen)
+    body:setBytes(limits.refuse(headers, limit, reply.seen, known.model or "unknown", known.api))
   end
-  local model = meter.get(handle).model or "unknown"
-  local limit = limits.find(context.limits(handle), seen)
-  body:setBytes(limits.refuse(handle:headers(), limit, seen, model))
 end
 
 -- One piece of the body. Gives the bytes to send instead, or nil.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llmroute.check import backends, headers, limits, models, routes
+from llmroute.check import admission, backends, headers, identity, limits, models, routes, settle
 from llmroute.diagnostic import Diagnostic
 from llmroute.plan import Plan
 from llmroute.source import Document
@@ -18,9 +18,12 @@ def check(plan: Plan, target: Capabilities, documents: Sequence[Document]) -> tu
     """
     found = [
         *routes.check(plan, documents, target),
-        *backends.check(plan, target),
+        *backends.check(plan, target, documents),
         *headers.check(plan, target),
-        *limits.check(plan, target),
+        *limits.check(plan, target, documents),
         *models.check(plan),
+        *identity.check(plan, target, documents),
+        *admission.check(plan, target, documents),
+        *settle.check(plan, target, documents),
     ]
     return tuple(sorted(found, key=lambda d: (d.origin.file, d.origin.line, d.origin.column, d.code.id)))

@@ -1,18 +1,25 @@
-"""Backends: each once, and with an address where the target needs one."""
+"""Backends: each once, with models of its own, and with an address where the target needs one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-from llmroute import codes
-from llmroute.diagnostic import Diagnostic
+from llmroute import codes, names
+from llmroute.check.headers import not_a_value
+from llmroute.check.places import place
+from llmroute.diagnostic import Diagnostic, Origin
 from llmroute.lower import DEFAULT_NAMESPACE
 from llmroute.plan import Backend, Plan, Route
+from llmroute.source import Document
 from llmroute.targets import Capabilities
 
+REST: Final = "*"
+"""Among ``models``: those that no other backend serves."""
 
-def check(plan: Plan, target: Capabilities) -> Iterator[Diagnostic]:
-    """Duplicates; Services without a port; missing addresses."""
+
+def check(plan: Plan, target: Capabilities, documents: Sequence[Document]) -> Iterator[Diagnostic]:
+    """Duplicates; Services without a port; missing addresses; models of two backends."""
     for route in plan.routes:
         first: dict[str, Backend] = {}
         for backend in route.backends:
@@ -21,6 +28,30 @@ def check(plan: Plan, target: Capabilities) -> Iterator[Diagnostic]:
                 message = f"backend {backend.name} stands at {other.origin} already"
                 yield Diagnostic(codes.DUPLICATE_BACKEND, backend.origin, message, "merge their rules into one")
             yield from _address(route, backend, target)
+        yield from _models(route, documents)
+
+
+def _models(route: Route, documents: Sequence[Document]) -> Iterator[Diagnostic]:
+    first: dict[str, Backend] = {}
+    for backend in route.backends:
+        for i, model in enumerate(backend.models):
+            origin = place(documents, backend.origin, (*backend.origin.path[:-2], "models", i))
+            other = first.setdefault(model, backend)
+            if not_a_value(model):
+                message = f"no request can have the model {model!r}"
+                yield Diagnostic(codes.WRONG_VALUE, origin, message, "no control characters or outer spaces")
+            elif model in backend.models[:i] or other is not backend:
+                yield _twice(model, backend, other, origin)
+
+
+def _twice(model: str, backend: Backend, other: Backend, origin: Origin) -> Diagnostic:
+    where = " already" if other is backend else f", as does {other.name} ({other.origin})"
+    if model == REST:
+        message = f"{backend.name} takes the models that no other backend serves{where}"
+        return Diagnostic(codes.TWO_TAKE_THE_REST, origin, message, f'keep one "{REST}"')
+    message = f"{backend.name} serves the model {model}{where}"
+    hint = f"keep it once; a client may still name a backend in {names.BACKEND_HEADER}"
+    return Diagnostic(codes.MODEL_TWICE, origin, message, hint)
 
 
 def _address(route: Route, backend: Backend, target: Capabilities) -> Iterator[Diagnostic]:

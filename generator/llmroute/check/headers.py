@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import re2
@@ -21,10 +21,10 @@ def check(plan: Plan, target: Capabilities) -> Iterator[Diagnostic]:
     """Every selector once, and the number of them on a rule."""
     for route in plan.routes:
         seen: set[Selector] = set()
-        for _, limit in route.limits():
-            if len(limit.selectors) > target.max_selectors and limit.selectors[0] not in seen:
-                message = f"a rule takes at most {target.max_selectors} headers, not {len(limit.selectors)}"
-                yield Diagnostic(codes.TOO_MANY, limit.selectors[target.max_selectors].origin, message)
+        for backend, limit in route.limits():
+            if limit.selectors and limit.selectors[0] not in seen:
+                named = target.selects_backend and backend is not None and len(route.backends) > 1
+                yield from _number(limit.selectors, target, 1 if named else 0)
             for selector in limit.selectors:
                 if selector not in seen:  # the limits of one rule share its selectors
                     seen.add(selector)
@@ -32,15 +32,37 @@ def check(plan: Plan, target: Capabilities) -> Iterator[Diagnostic]:
                     yield from _value(selector)
 
 
+def legal(header: str) -> bool:
+    """Whether Envoy passes on a header of this name."""
+    return bool(_TOKEN.fullmatch(header))
+
+
+def not_a_value(text: str) -> bool:
+    """Whether no header of a request can be ``text``."""
+    return any(ord(c) < 0x20 or ord(c) == 0x7F for c in text) or text != text.strip()
+
+
+def _number(selectors: Sequence[Selector], target: Capabilities, spent: int) -> Iterator[Diagnostic]:
+    room = target.max_selectors - spent
+    if len(selectors) > room:
+        why = f", as one of {target.max_selectors} says which backend" if spent else ""
+        message = f"a rule takes at most {room} headers and metadata{why}, not {len(selectors)}"
+        hint = "select on fewer, or put a value of several into one header before the gateway"
+        yield Diagnostic(codes.TOO_MANY_SELECTORS, selectors[room].origin, message, hint)
+
+
 def _name(selector: Selector) -> Iterator[Diagnostic]:
     header = selector.header
-    if not _TOKEN.fullmatch(header):
+    if not legal(header):
         why = "Envoy rejects requests with underscores in header names" if "_" in header else "no header name"
         hint = f"use {header.replace('_', '-')}" if "_" in header else "letters, digits and '-'"
         yield Diagnostic(codes.BAD_HEADER, selector.origin, f"{header!r} cannot be matched: {why}", hint)
     elif header == names.BACKEND_HEADER:
         message = f"a rule cannot select on {header}: it belongs to its backend already"
         yield Diagnostic(codes.BAD_HEADER, selector.origin, message, "put the rule under that backend")
+    elif header.startswith(names.METADATA_HEADER_PREFIX) and "metadata" not in selector.origin.path:
+        message = f"a rule cannot select on {header}: llmroute puts metadata into headers of such names"
+        yield Diagnostic(codes.RESERVED_HEADER, selector.origin, message, "match the metadata itself: metadata: […]")
 
 
 def _value(selector: Selector) -> Iterator[Diagnostic]:
@@ -49,6 +71,9 @@ def _value(selector: Selector) -> Iterator[Diagnostic]:
         if value is not None:
             message = f"a Distinct match on {selector.header} takes every value and must not name one"
             yield Diagnostic(codes.DISTINCT_VALUE, selector.origin, message, "remove value, or say type: Exact")
+    elif not value and "metadata" in selector.origin.path:
+        hint = "leave value out, and each value counts apart"
+        yield Diagnostic(codes.MATCH_VALUE, selector.origin, "no metadata matches an empty value", hint)
     elif not value:
         message = f"the {match.value} match on {selector.header} needs a value"
         yield Diagnostic(codes.MATCH_VALUE, selector.origin, message, "add value, or say type: Distinct")
@@ -63,6 +88,6 @@ def _value(selector: Selector) -> Iterator[Diagnostic]:
             message = f"{value!r} is not an RE2 regular expression: {reason}"
             hint = "RE2 has no look-around and no back-references"
             yield Diagnostic(codes.BAD_REGEX, selector.origin, message, hint)
-    elif any(ord(c) < 0x20 or ord(c) == 0x7F for c in value) or value != value.strip():
+    elif not_a_value(value):
         message = f"no header can have the value {value!r}"
         yield Diagnostic(codes.WRONG_VALUE, selector.origin, message, "no control characters or outer spaces")

@@ -1,24 +1,26 @@
-"""Limits: as many as the target takes, and told apart where answers name them."""
+"""Limits: as many as the target takes, weights that add up, and told apart where answers name them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from llmroute import codes
+from llmroute.check.places import place
 from llmroute.diagnostic import Diagnostic, Severity
 from llmroute.encoding import reported_limit
-from llmroute.plan import Limit, Plan, Unit
+from llmroute.plan import Limit, Plan, Unit, Weights
+from llmroute.source import Document
 from llmroute.targets import Capabilities
 
 
-def check(plan: Plan, target: Capabilities) -> Iterator[Diagnostic]:
-    """Units, number of limits, look-alikes."""
+def check(plan: Plan, target: Capabilities, documents: Sequence[Document]) -> Iterator[Diagnostic]:
+    """Units, weights, number of limits, look-alikes."""
     for route in plan.routes:
         limits = [limit for _, limit in route.limits()]
         for limit in limits:
-            if limit.unit not in target.units:
-                message = f"{target.target} {target.version} has no window of a {limit.unit.value}"
-                yield Diagnostic(codes.WRONG_VALUE, limit.origin, message)
+            yield from _unit(limit, target)
+            if isinstance(limit.counts, Weights):
+                yield from _weights(limit, limit.counts, documents)
         if len(limits) > target.max_rules:
             message = f"{target.target} takes {target.max_rules} limits in a route, not {len(limits)}"
             hint = "split the route by backend into several LLMRoutes"
@@ -26,10 +28,31 @@ def check(plan: Plan, target: Capabilities) -> Iterator[Diagnostic]:
         yield from _look_alikes(limits)
 
 
+def _unit(limit: Limit, target: Capabilities) -> Iterator[Diagnostic]:
+    if limit.unit not in target.units:
+        message = f"{target.target} {target.version} has no window of a {limit.unit.lower()}"
+        known = [unit.value for unit in Unit if unit in target.units]
+        hint = f"use {', '.join(known[:-1])} or {known[-1]}"
+        yield Diagnostic(codes.UNKNOWN_UNIT, limit.origin, message, hint)
+
+
+def _weights(limit: Limit, weights: Weights, documents: Sequence[Document]) -> Iterator[Diagnostic]:
+    values = [weights.prompt, weights.cached_prompt, weights.cache_write, weights.completion, weights.reasoning]
+    if not any(values):
+        origin = place(documents, limit.origin, (*limit.origin.path[:-1], "weights"))
+        message = "all weights are 0, so this limit counts nothing and never refuses"
+        yield Diagnostic(codes.NO_WEIGHT, origin, message, "give the tokens that it is to count a weight")
+
+
 def _look_alikes(limits: list[Limit]) -> Iterator[Diagnostic]:
-    """The service names the tightest limit by its number and window alone."""
+    """The service names the tightest limit by its number and window alone; a shadow it never names.
+
+    Limits of different tokens with one quantity say the same in the headers, so they may look alike.
+    """
     first: dict[tuple[int, Unit], Limit] = {}
     for limit in limits:
+        if limit.shadow:
+            continue
         other = first.setdefault((reported_limit(limit), limit.unit), limit)
         if (other.kind, other.quantity) != (limit.kind, limit.quantity):
             message = (

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import re2
 
 from llmroute import codes, names
 from llmroute.diagnostic import Diagnostic, Severity
-from llmroute.plan import Backend, Limit, Match, Plan, Selector
+from llmroute.plan import Limit, Match, Plan, Selector
 
 _Condition = tuple[str, Match, str | None]
 
@@ -16,22 +16,27 @@ _Condition = tuple[str, Match, str | None]
 def check(plan: Plan) -> Iterator[Diagnostic]:
     """One finding for a backend at most, at its first such rule: the remedy is the same for all."""
     for route in plan.routes:
-        for backend in route.backends:
-            selector = _dodged(backend)
-            if selector:
-                message = (
-                    f"a request whose model cannot be read (a compressed body, or no JSON) has the model "
-                    f"{names.UNKNOWN}: this rule passes it by, and no other limits it"
-                )
-                hint = f"add a rule for the model {names.UNKNOWN} with quantity: 0, or a rule without a model"
-                yield Diagnostic(codes.UNKNOWN_UNLIMITED, selector.origin, message, hint, Severity.WARNING)
+        # A rule across all backends is escaped from at each of them, and told once.
+        dodged = dict.fromkeys(_dodged((*backend.limits, *route.limits_of_all)) for backend in route.backends)
+        for selector in filter(None, dodged):
+            message = (
+                f"a request whose model cannot be read (a compressed body, or no JSON) has the model "
+                f"{names.UNKNOWN}: this rule passes it by, and no other limits it"
+            )
+            hint = f"add a rule for the model {names.UNKNOWN} with quantity: 0, or a rule without a model"
+            yield Diagnostic(codes.UNKNOWN_UNLIMITED, selector.origin, message, hint, Severity.WARNING)
 
 
-def _dodged(backend: Backend) -> Selector | None:
-    """The model's selector of the first limit that a request escapes from to no other limit."""
+def _dodged(limits: Iterable[Limit]) -> Selector | None:
+    """The model's selector of the first limit that a request escapes from to no other limit.
+
+    Any kind of limit catches it. A shadow refuses nothing: there is nothing to escape from, nor does it catch.
+    """
     catching: list[set[_Condition]] = []
     choosing: list[tuple[Selector, Limit]] = []
-    for limit in backend.limits:
+    for limit in limits:
+        if limit.shadow:
+            continue
         chosen = next((s for s in limit.selectors if s.header == names.MODEL_HEADER and not _takes_unknown(s)), None)
         if chosen:
             choosing.append((chosen, limit))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from typing import Final
 
 from llmroute import codes, names
 from llmroute.diagnostic import Diagnostic, Severity
@@ -12,7 +13,8 @@ from llmroute.plan import Plan, Route
 from llmroute.source import Document
 from llmroute.targets import Capabilities
 
-EMITTED_KINDS = frozenset({"HTTPRoute", "EnvoyExtensionPolicy", "BackendTrafficPolicy"})
+_KINDS: Final = ("BackendTrafficPolicy", "EnvoyExtensionPolicy", "HTTPRoute")
+_IDENTITY_KIND: Final = "SecurityPolicy"
 
 
 def check(plan: Plan, documents: Sequence[Document], target: Capabilities) -> Iterator[Diagnostic]:
@@ -36,9 +38,10 @@ def _duplicates(plan: Plan) -> Iterator[Diagnostic]:
 
 
 def _taken(plan: Plan, documents: Sequence[Document]) -> Iterator[Diagnostic]:
-    taken = {(d.kind[1], d.name[0] or DEFAULT_NAMESPACE, d.name[1]): d for d in documents if d.kind[1] in EMITTED_KINDS}
+    taken = {(d.kind[1], d.name[0] or DEFAULT_NAMESPACE, d.name[1]): d for d in documents}
     for route in plan.routes:
-        for kind in sorted(EMITTED_KINDS):
+        verified = route.identity.jwt or route.identity.api_key
+        for kind in (*_KINDS, _IDENTITY_KIND) if verified else _KINDS:
             document = taken.get((kind, route.namespace or DEFAULT_NAMESPACE, route.name))
             if document:
                 message = f"{kind} {route.name} would be generated for the LLMRoute of that name ({route.origin})"
@@ -60,10 +63,10 @@ def _ambiguous(one: Route, two: Route) -> Iterator[Diagnostic]:
                 f"the limits here would never count"
             )
             yield Diagnostic(codes.AMBIGUOUS_BACKEND, backend.origin, message, "keep a backend in one LLMRoute")
-    if one.takes_unnamed and two.takes_unnamed:
+    if all(route.takes_unnamed or route.routes_by_model for route in (one, two)):
         message = (
             f"requests that name no backend go to either this LLMRoute or {one.name} ({one.origin}): "
-            f"each has one backend and takes them"
+            f"each has one backend, or chooses by model, and takes them"
         )
         hint = f"let clients send {names.BACKEND_HEADER}, or put both backends into one LLMRoute"
         yield Diagnostic(codes.AMBIGUOUS_DEFAULT, two.origin, message, hint, Severity.WARNING)

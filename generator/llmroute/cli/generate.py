@@ -55,7 +55,8 @@ def _write_all(artifacts: Sequence[Artifact], directory: Path) -> None:
             pending.append((Path(name), path))
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
                 file.write(artifact.text)
-            os.chmod(name, 0o644)  # noqa: PTH101 mkstemp's 0600 is for secrets
+            if not artifact.secret:
+                os.chmod(name, 0o644)  # noqa: PTH101 mkstemp's 0600 is for secrets
         for temporary, path in pending:
             temporary.replace(path)
     except OSError as error:

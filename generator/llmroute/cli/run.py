@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import threading
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from llmroute.pipeline import compile_policies
 from llmroute.plan import Endpoint, Plan
 from llmroute.targets import ENVOY, capabilities
 
+_EMBEDDED = "embedded"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -30,7 +32,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 )
 @click.option(
     "--ratelimit",
-    default="embedded",
+    default=_EMBEDDED,
     show_default=True,
     metavar="embedded|process|HOST:PORT",
     help="The rate limit service: our own; envoyproxy/ratelimit; or one that runs already.",
@@ -49,7 +51,8 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
 ) -> None:
     """Serve a policy on a local Envoy. Prints "ready: URL" when it takes traffic."""
     stand_ins = dict(_stand_in(u) for u in upstreams)
-    compiled = compile_policies(read_all(files), capabilities(ENVOY), stand_ins=stand_ins)
+    target = dataclasses.replace(capabilities(ENVOY), refunds=ratelimit == _EMBEDDED)
+    compiled = compile_policies(read_all(files), target, stand_ins=stand_ins)
     show(compiled.diagnostics, err=True)
     if has_errors(compiled.diagnostics):
         raise click.exceptions.Exit(FINDINGS)
@@ -67,7 +70,7 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
 
 
 def _service(ratelimit: str, binary: str | None, redis: str | None) -> RateLimitService:
-    if ratelimit == "embedded":
+    if ratelimit == _EMBEDDED:
         return services.embedded()
     if ratelimit == "process":
         address = _address("--redis", redis.removeprefix("redis://").rstrip("/")) if redis else None

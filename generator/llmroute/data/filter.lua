@@ -1,10 +1,10 @@
 -- The llmroute filter: meters LLM traffic and sets what its limits select on.
 -- Its readable source is filters/lua/src of llmroute, from which tools/bundle_filter.py made this. Apache-2.0.
 -- Squeezed: comments and blanks are left out, and a local has the first letter of its name, with a number when that
--- is taken. Lines, strings, fields, globals and the names of the modules are those of the source.
-local text = (function()
-local b,c,c2,f,f2=string.byte,string.char,table.concat,string.find,math.floor
-local g,m,s,t=string.gsub,string.match,string.sub,tonumber
+-- is taken; so have fields that nobody else knows. Modules and functions of the standard library have a capital.
+-- Lines and strings are those of the source.
+local I,E,L,A,M3,next,pairs,P,B,H,F,O,G2,G,W,M2,S,C,N,T3,T=ipairs,math.ceil,math.floor,math.max,math.min,next,pairs,pcall,string.byte,string.char,string.find,string.format,string.gmatch,string.gsub,string.lower,string.match,string.sub,table.concat,tonumber,tostring,type
+local T2=(function()
 local E={
 [34]='"',
 [47]="/",
@@ -15,51 +15,51 @@ local E={
 [114]="\r",
 [116]="\t",
 }
-local t2={}
-function t2.escapes_ok(j)
-local a=f(j,"\\",1,true)
+local t={}
+function t.e6(j)
+local a=F(j,"\\",1,true)
 while a do
-local c=b(j,a+1)or 0
+local c=B(j,a+1)or 0
 if c==117 then
-if not f(j,"^%x%x%x%x",a+2)then
+if not F(j,"^%x%x%x%x",a+2)then
 return false
 end
 elseif not E[c]then
 return false
 end
-a=f(j,"\\",a+2,true)
+a=F(j,"\\",a+2,true)
 end
 return true
 end
-local function u(c2)
-if c2<128 then
-return c(c2)
-elseif c2<2048 then
-return c(192+f2(c2/64),128+c2%64)
-elseif c2<65536 then
-return c(224+f2(c2/4096),128+f2(c2/64)%64,128+c2%64)
+local function u(c)
+if c<128 then
+return H(c)
+elseif c<2048 then
+return H(192+L(c/64),128+c%64)
+elseif c<65536 then
+return H(224+L(c/4096),128+L(c/64)%64,128+c%64)
 end
-return c(
-240+f2(c2/262144),
-128+f2(c2/4096)%64,
-128+f2(c2/64)%64,
-128+c2%64
+return H(
+240+L(c/262144),
+128+L(c/4096)%64,
+128+L(c/64)%64,
+128+c%64
 )
 end
-function t2.unescape(r)
-local a=f(r,"\\",1,true)
+function t.u(r)
+local a=F(r,"\\",1,true)
 if not a then
 return r
 end
-local p,n,f2={},0,1
+local p,n,f={},0,1
 while a do
-local c,w=b(r,a+1),2
+local c,w=B(r,a+1),2
 local p2=E[c or 0]
 if c==117 then
-local c=f(r,"^%x%x%x%x",a+2)and t(s(r,a+2,a+5),16)
+local c=F(r,"^%x%x%x%x",a+2)and N(S(r,a+2,a+5),16)
 w=6
-if c and c>=55296 and c<56320 and s(r,a+6,a+7)=="\\u"then
-local l=t(s(r,a+8,a+11),16)or 0
+if c and c>=55296 and c<56320 and S(r,a+6,a+7)=="\\u"then
+local l=N(S(r,a+8,a+11),16)or 0
 c=l>=56320 and l<57344 and 65536+(c-55296)*1024+l-56320 or c
 w=12
 end
@@ -68,18 +68,18 @@ end
 if not p2 then
 return nil
 end
-p[n+1],p[n+2]=s(r,f2,a-1),p2
+p[n+1],p[n+2]=S(r,f,a-1),p2
 n=n+2
-f2=a+w
-a=f(r,"\\",f2,true)
+f=a+w
+a=F(r,"\\",f,true)
 end
-p[n+1]=s(r,f2)
-return c2(p)
+p[n+1]=S(r,f)
+return C(p)
 end
-function t2.is_utf8(v)
-local a=f(v,"[\128-\255]")
+function t.i4(v)
+local a=F(v,"[\128-\255]")
 while a do
-local c,s=b(v,a,a+1)
+local c,s=B(v,a,a+1)
 local l,h,w=128,191,2
 if c>=240 then
 w=4
@@ -94,51 +94,139 @@ if c<194 or c>244 or not s or s<l or s>h then
 return false
 end
 for i=a+2,a+w-1 do
-local m=b(v,i)
+local m=B(v,i)
 if not m or m<128 or m>191 then
 return false
 end
 end
-a=f(v,"[\128-\255]",a+w)
+a=F(v,"[\128-\255]",a+w)
 end
 return true
 end
-function t2.header_value(v)
-local i=m(v,"^[ \t]*(.-)[ \t]*$")
-if not i or i==""or f(i,"%c")or not t2.is_utf8(i)then
+function t.h5(v)
+local i=M2(v,"^[ \t]*(.-)[ \t]*$")
+if not i or i==""or F(i,"%c")or not t.i4(i)then
 return nil
 end
 return i
 end
-function t2.quote(v)
-local e=g(v,'["\\]',"\\%0")
+function t.q2(v)
+local e=G(v,'["\\]',"\\%0")
 return'"'..e..'"'
 end
-return t2
+return t
 end)()
-local json = (function()
-local b,f,s=string.byte,string.find,string.sub
-local e,u=text.escapes_ok,text.unescape
+local R=(function()
+local q=T2.q2
+local K={
+refused={429,"tokens","rate_limit_exceeded","rate_limit_error","RESOURCE_EXHAUSTED"},
+unidentified={
+401,
+"invalid_request_error",
+"invalid_api_key",
+"authentication_error",
+"UNAUTHENTICATED",
+},
+forbidden={403,"invalid_request_error","forbidden","permission_error","PERMISSION_DENIED"},
+no_model={404,"invalid_request_error","model_not_found","not_found_error","NOT_FOUND"},
+unavailable={503,"server_error","service_unavailable","api_error","UNAVAILABLE"},
+}
+local D={[401]="unidentified",[403]="forbidden"}
+local A={[500]=true,[503]=true}
+local S={}
+function S.openai(k,m,o)
+return O(
+'{"error":{"message":%s,"type":"%s","param":null,"code":"%s"}}',
+m,
+o.type or k[2],
+k[3]
+)
+end
+function S.anthropic(k,m)
+return O('{"type":"error","error":{"type":"%s","message":%s}}',k[4],m)
+end
+function S.gemini(k,m,o)
+local d=""
+if o.w4 then
+d=O(
+',"details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"%.0fs"}]',
+o.w4
+)
+end
+return O(
+'{"error":{"code":%d,"message":%s,"status":"%s"%s}}',
+o.s8 or k[1],
+m,
+k[5],
+d
+)
+end
+function S.any(k,m)
+return O(
+'{"type":"error","error":{"type":"%s","message":%s,"param":null,"code":"%s","status":"%s"}}',
+k[4],
+m,
+k[3],
+k[5]
+)
+end
+local e={}
+function e.body(a,k,m,o)
+local s=S[a or"openai"]or S.openai
+return s(K[k],q(m),o or{})
+end
+function e.b3(h)
+return not h:get("content-length")and not h:get("content-type")and not h:get("date")
+end
+function e.d5(h,s,a)
+if a or not D[s]then
+return nil
+end
+local k=W(h:get("content-type")or"text/plain")
+return F(k,"text/plain",1,true)==1 and D[s]or nil
+end
+function e.a5(h,s,s2)
+return A[s]and not s2 and e.b3(h)and"unavailable"or nil
+end
+local function s(h,n,v)
+h:remove(n)
+h:add(n,v)
+end
+function e.d6(h,k,s2)
+local w=M2(s2,"^[ -~]+$")
+s(h,"content-type","application/json")
+return e.body("any",k,w or"The request was turned away.")
+end
+function e.p10(h,a,s2)
+s(h,"content-type","application/json")
+s(h,"retry-after","1")
+local m="The rate limit cannot be checked right now. Please try again in 1s."
+return e.body(a,"unavailable",m,{s8=s2})
+end
+return e
+end)()
+local J=(function()
+local e,u=T2.e6,T2.u
 local M=10000
 local M2=27*6+2
 local W={[116]="true",[102]="false",[110]="null",[78]="NaN",[73]="Infinity"}
 local j={}
-local function s2(b2,a)
-local c=b(b2,a)
+local function s(b,a)
+local c=B(b,a)
 if c and c>32 then
 return a
 end
-return f(b2,"[^ \t\r\n]",a)or#b2+1
+return F(b,"[^ \t\r\n]",a)or#b+1
 end
-j.solid=s2
-local function s3(b2,a,o)
-local f2=o and a+1 or a
-local q=f2-1
+j.s9=s
+local function s2(b,a,o)
+local f=o and a+1 or a
+local q=f-1
 while true do
-q=f(b2,'"',q+1,true)
-local s=q or#b2+1
+q=F(b,'"',q+1,true)
+local s=q or#b+1
 local r=s-1
-while r>=f2 and b(b2,r)==92 do
+while r>=f and B(b,r)==92 do
 r=r-1
 end
 local e=(s-r)%2==0
@@ -149,49 +237,49 @@ return q+1
 end
 end
 end
-j.string_end=s3
-local function s4(b2,a)
-local c=b(b2,a)
+j.s12=s2
+local function s3(b,a)
+local c=B(b,a)
 local w=W[c or 0]
-if c==45 and b(b2,a+1)==73 then
+if c==45 and B(b,a+1)==73 then
 w="-Infinity"
 end
 if w then
-local s2=a+#w
-return s(b2,a,s2-1)==w and s2 or nil
+local s=a+#w
+return S(b,a,s-1)==w and s or nil
 end
-local f2=c==45 and a+1 or a
-local _,s=f(b2,"^%d+",f2)
-if not s or(b(b2,f2)==48 and s>f2)then
+local f=c==45 and a+1 or a
+local _,s=F(b,"^%d+",f)
+if not s or(B(b,f)==48 and s>f)then
 return nil
 end
-local _,f2=f(b2,"^%.%d+",s+1)
-s=f2 or s
-local _,e=f(b2,"^[eE][+-]?%d+",s+1)
+local _,f=F(b,"^%.%d+",s+1)
+s=f or s
+local _,e=F(b,"^[eE][+-]?%d+",s+1)
 return(e or s)+1
 end
-local function m(b2,a)
-if b(b2,a)~=34 then
+local function m(b,a)
+if B(b,a)~=34 then
 return nil
 end
-local s=s3(b2,a+1)
-if not s then
+local s2=s2(b,a+1)
+if not s2 then
 return nil
 end
-local c=s2(b2,s)
-if b(b2,c)~=58 then
+local c=s(b,s2)
+if B(b,c)~=58 then
 return nil
 end
-return s2(b2,c+1),s
+return s(b,c+1),s2
 end
-local function a(b2,a,d,o)
+local function a(b,a,d,o)
 while d>0 do
-a=s2(b2,a)
-local c=b(b2,a)
+a=s(b,a)
+local c=B(b,a)
 if c==44 then
-a=s2(b2,a+1)
+a=s(b,a+1)
 if o[d]then
-a=m(b2,a)
+a=m(b,a)
 end
 return a,d
 elseif c~=(o[d]and 125 or 93)then
@@ -202,20 +290,20 @@ a=a+1
 end
 return a,0
 end
-local function v(b2,a2)
+local function v(b,a2)
 local d,o=0,nil
 repeat
-local c=b(b2,a2)
+local c=B(b,a2)
 local o2=false
 if c==34 then
-a2=s3(b2,a2+1)
+a2=s2(b,a2+1)
 elseif c==123 or c==91 then
 if d==M then
 return nil
 end
 local o3=c==123
-a2=s2(b2,a2+1)
-if b(b2,a2)==(o3 and 125 or 93)then
+a2=s(b,a2+1)
+if B(b,a2)==(o3 and 125 or 93)then
 a2=a2+1
 else
 o=o or{}
@@ -223,183 +311,181 @@ d=d+1
 o[d]=o3
 o2=true
 if o3 then
-a2=m(b2,a2)
+a2=m(b,a2)
 end
 end
 else
-a2=s4(b2,a2)
+a2=s3(b,a2)
 end
 if a2 and not o2 then
-a2,d=a(b2,a2,d,o)
+a2,d=a(b,a2,d,o)
 end
 until not a2 or d==0
 return a2
 end
-function j.names(...)
+function j.n3(...)
 local l={...}
 for i=1,#l do
 l[l[i]]=true
 end
 return l
 end
-function j.spans()
-return{key={},from={},to={},count=0}
+function j.s5()
+return{key={},f={},t={},c=0}
 end
-function j.members(b2,a,w,s3)
-for i=1,s3.count do
-s3.from[s3[i]]=nil
+function j.m3(b,a,w,s2)
+for i=1,s2.c do
+s2.f[s2[i]]=nil
 end
-s3.count=0
-if b(b2,a)~=123 then
+s2.c=0
+if B(b,a)~=123 then
 return nil
 end
-a=s2(b2,a+1)
-if b(b2,a)==125 then
+a=s(b,a+1)
+if B(b,a)==125 then
 return a+1
 end
 while true do
-local f,k=m(b2,a)
-local t=f and v(b2,f)
+local f,k=m(b,a)
+local t=f and v(b,f)
 if not t then
 return nil
 end
 if k-a<=M2 then
-local n=u(s(b2,a+1,k-2))
+local n=u(S(b,a+1,k-2))
 if n and w[n]then
-if not s3.from[n]then
-s3.count=s3.count+1
-s3[s3.count]=n
+if not s2.f[n]then
+s2.c=s2.c+1
+s2[s2.c]=n
 end
-s3.key[n],s3.from[n],s3.to[n]=a,f,t
+s2.key[n],s2.f[n],s2.t[n]=a,f,t
 end
 end
-a=s2(b2,t)
-local c=b(b2,a)
+a=s(b,t)
+local c=B(b,a)
 if c==125 then
 return a+1
 elseif c~=44 then
 return nil
 end
-a=s2(b2,a+1)
+a=s(b,a+1)
 end
 end
-function j.document(b,w,s3)
-local s=s2(b,s(b,1,3)=="\239\187\191"and 4 or 1)
-local s3=j.members(b,s,w,s3)
-if s3 and s2(b,s3)>#b and e(b)then
-return s
+function j.d2(b,w,s2)
+local s3=s(b,S(b,1,3)=="\239\187\191"and 4 or 1)
+local s2=j.m3(b,s3,w,s2)
+if s2 and s(b,s2)>#b and e(b)then
+return s3
 end
 return nil
 end
 return j
 end)()
-local usage = (function()
-local c,f,s,t=math.ceil,string.find,string.sub,tonumber
-local m=string.match
-local n,s2=json.names,json.spans
+local U=(function()
+local n,s=J.n3,J.s5
 local M=1000000000
 local R={
 {
 prompt={"prompt_tokens"},
 completion={"completion_tokens"},
-total="total_tokens",
-cached={"prompt_tokens_details.cached_tokens"},
+t2="total_tokens",
+c2={"prompt_tokens_details.cached_tokens"},
 reasoning="completion_tokens_details.reasoning_tokens",
 },
 {
 prompt={"input_tokens","cache_creation_input_tokens","cache_read_input_tokens"},
 completion={"output_tokens"},
-total="total_tokens",
-cached={"cache_read_input_tokens","input_tokens_details.cached_tokens"},
-cache_write="cache_creation_input_tokens",
+t2="total_tokens",
+c2={"cache_read_input_tokens","input_tokens_details.cached_tokens"},
+c3="cache_creation_input_tokens",
 reasoning="output_tokens_details.reasoning_tokens",
 },
 {
 prompt={"promptTokenCount"},
 completion={"candidatesTokenCount","thoughtsTokenCount"},
-total="totalTokenCount",
-cached={"cachedContentTokenCount"},
+t2="totalTokenCount",
+c2={"cachedContentTokenCount"},
 reasoning="thoughtsTokenCount",
 },
 {
 prompt={"inputTokens","cacheReadInputTokens","cacheWriteInputTokens"},
 completion={"outputTokens"},
-total="totalTokens",
-cached={"cacheReadInputTokens"},
-cache_write="cacheWriteInputTokens",
+t2="totalTokens",
+c2={"cacheReadInputTokens"},
+c3="cacheWriteInputTokens",
 },
 {
 prompt={"prompt_eval_count"},
 completion={"eval_count"},
-cached={},
+c2={},
 },
 }
 local W={"tokens","billed_units"}
-local F,I={},{}
-local function f2(p)
-local o,i=m(p,"^([^.]+)%.?(.*)$")
+local F2,I={},{}
+local function f(p)
+local o,i=M2(p,"^([^.]+)%.?(.*)$")
 if i~=""then
-I[o]={names=n(i),path=p}
+I[o]={n3=n(i),path=p}
 end
-F[#F+1]=o
-F[o]=true
+F2[#F2+1]=o
+F2[o]=true
 end
-local function f3(l)
+local function f2(l)
 for i=1,#l do
-f2(l[i])
+f(l[i])
 end
 end
 for i=1,#R do
 local r=R[i]
-f3(r.prompt)
-f3(r.completion)
-f3(r.cached)
-f3({r.reasoning})
-f3({r.total})
+f2(r.prompt)
+f2(r.completion)
+f2(r.c2)
+f2({r.reasoning})
+f2({r.t2})
 end
-f3(W)
+f2(W)
 local u={}
-local function c2(v)
+local function c(v)
 return v<M and v or M
 end
-u.clamp=c2
-local function n(b,f2,n)
-local f3=f2.from[n]
-if not f3 or not f(b,"^%d",f3)and not f(b,"^%-0",f3)then
+u.c7=c
+local function n(b,f,n)
+local f2=f.f[n]
+if not f2 or not F(b,"^%d",f2)and not F(b,"^%-0",f2)then
 return nil
 end
-local v=t(s(b,f3,f2.to[n]-1))
+local v=N(S(b,f2,f.t[n]-1))
 if not v or v<0 then
 return nil
 end
-return c(c2(v))+0
+return E(c(v))+0
 end
 local function f(b,a)
-local f,f2=s2(),{}
-if not json.members(b,a,F,f)then
+local f,f2=s(),{}
+if not J.m3(b,a,F2,f)then
 return nil,f
 end
-for i=1,f.count do
+for i=1,f.c do
 local n2=f[i]
 local i=I[n2]
 if not i then
 f2[n2]=n(b,f,n2)
 else
-local d=s2()
-if json.members(b,f.from[n2],i.names,d)then
-f2[i.path]=n(b,d,i.names[1])
+local d=s()
+if J.m3(b,f.f[n2],i.n3,d)then
+f2[i.path]=n(b,d,i.n3[1])
 end
 end
 end
-return u.numbers(f2)and f2,f
+return u.n4(f2)and f2,f
 end
-function u.fields(b,a,w)
+function u.f2(b,a,w)
 local f2,f3=f(b,a)
 if f2 and not w then
 return f2
 end
 for i=1,#W do
-local f3=f3.from[W[i]]
+local f3=f3.f[W[i]]
 f2=f3 and f(b,f3)
 if f2 then
 return f2
@@ -430,164 +516,204 @@ return R[i]
 end
 end
 for i=1,#R do
-if f[R[i].total or""]then
+if f[R[i].t2 or""]then
 return R[i]
 end
 end
 return nil
 end
-function u.numbers(f2)
+function u.n4(f2)
 local r=r(f2)
 if not r then
 return nil
 end
-local p=c2(s(f2,r.prompt)or 0)
-local c=c2(s(f2,r.completion)or 0)
+local p=c(s(f2,r.prompt)or 0)
+local c2=c(s(f2,r.completion)or 0)
 return{
 prompt=p,
-completion=c,
-total=f2[r.total or""]or c2(p+c),
-cached=f(f2,r.cached),
-cache_write=f2[r.cache_write or""]or 0,
+completion=c2,
+t2=f2[r.t2 or""]or c(p+c2),
+c2=f(f2,r.c2),
+c3=f2[r.c3 or""]or 0,
 reasoning=f2[r.reasoning or""]or 0,
 }
 end
 return u
 end)()
-local document = (function()
-local b,f,f2,m,s=string.byte,string.find,string.format,math.min,string.sub
-local s2,u=json.string_end,text.unescape
-local M=4096
-local M2=17*6
-local M3=64
-local C={usage=true,usageMetadata=true,meta=true}
-local N={response=true,message=true,delta=true}
-local S={done=true,prompt_eval_count=true,eval_count=true}
-local d={}
-function d.new(s,e)
-return{
-sink=s,
-event=e,
-base=0,
-depth=0,
-item=false,
-quoted=false,
-odd=false,
-key=false,
-name=nil,
-outer=nil,
-inner=nil,
-within=false,
-usage=nil,
-close=0,
-scalar=nil,
-values=nil,
-candidates=false,
-over=false,
+local C2=(function()
+local c=U.c7
+local c2={}
+local function n(v,d)
+return T(v)=="number"and v>=0 and v or d
+end
+function c2.n2(l)
+local a={}
+for i=1,#l do
+local g=l[i]
+local s=A(1,n(g.scale,1))
+local p,c=n(g.prompt,s),n(g.completion,s)
+a[i]={
+key=g.key,
+scale=s,
+prompt=p,
+c2=n(g.cachedPrompt,p),
+c3=n(g.cacheWrite,p),
+completion=c,
+reasoning=n(g.reasoning,c),
 }
 end
-local function k(s2,b,f,t)
-if s2.usage then
-s2.usage=#s2.usage+t-f<M and s2.usage..s(b,f,t)
-elseif s2.scalar then
-s2.scalar=#s2.scalar+t-f<M3 and s2.scalar..s(b,f,t)or nil
+return a
+end
+function c2.sum(w,n)
+local p,c2=n.prompt,n.completion
+if p==0 and c2==0 then
+p=n.t2
+end
+local c3=M3(n.c2,p)
+local c4=M3(n.c3,p-c3)
+local r=M3(n.reasoning,c2)
+local s=(p-c3-c4)*w.prompt
++c3*w.c2
++c4*w.c3
++(c2-r)*w.completion
++r*w.reasoning
+return c(E(s/w.scale))
+end
+return c2
+end)()
+local D2=(function()
+local s,u=J.s12,T2.u
+local M=4096
+local M2=17*6
+local M4=64
+local C={usage=true,usageMetadata=true,meta=true}
+local N={response=true,message=true,delta=true}
+local S2={done=true,prompt_eval_count=true,eval_count=true}
+local d={}
+function d.n2(s,e)
+return{
+s2=s,
+e2=e,
+b=0,
+d=0,
+i=false,
+q=false,
+o3=false,
+key=false,
+name=nil,
+o2=nil,
+inner=nil,
+w=false,
+usage=nil,
+c6=0,
+s3=nil,
+v=nil,
+candidates=false,
+o=false,
+}
+end
+local function k(s,b,f,t)
+if s.usage then
+s.usage=#s.usage+t-f<M and s.usage..S(b,f,t)
+elseif s.s3 then
+s.s3=#s.s3+t-f<M4 and s.s3..S(b,f,t)or nil
 end
 end
-local function i(s3,b,a)
-local s2,o=s2(b,a,s3.odd)
-if s3.name then
-local i=m((s2 or#b+2)-2,a+M2)
-s3.name=#s3.name<=M2 and s3.name..s(b,a,i)or s3.name
+local function i(s2,b,a)
+local s,o=s(b,a,s2.o3)
+if s2.name then
+local i=M3((s or#b+2)-2,a+M2)
+s2.name=#s2.name<=M2 and s2.name..S(b,a,i)or s2.name
 end
-if not s2 then
-s3.odd=o
+if not s then
+s2.o3=o
 return#b+1
 end
-s3.odd,s3.quoted=false,false
-if s3.name then
-local n=u(s3.name)
-if s3.within then
-s3.inner=n
+s2.o3,s2.q=false,false
+if s2.name then
+local n=u(s2.name)
+if s2.w then
+s2.inner=n
 else
-s3.outer=n
+s2.o2=n
 end
-s3.name=nil
+s2.name=nil
 end
-return s2
+return s
 end
 local function r(s)
-local a=s.depth-s.base
-return s.item and(a==1 or a==2 and s.within)
+local a=s.d-s.b
+return s.i and(a==1 or a==2 and s.w)
 end
 local function e(s)
-if s.scalar then
-s.values=s.values or{}
-s.values[s.outer]=s.scalar
-s.scalar=nil
+if s.s3 then
+s.v=s.v or{}
+s.v[s.o2]=s.s3
+s.s3=nil
 end
 end
 local function o(s,o,a)
-local d=s.depth+1
-local a2=d-s.base
-s.depth=d
-if d==1 and not o and not s.event then
-s.base=1
+local d=s.d+1
+local a2=d-s.b
+s.d=d
+if d==1 and not o and not s.e2 then
+s.b=1
 elseif a2==1 then
-s.item,s.key,s.outer,s.values,s.candidates=o,true,nil,nil,false
-elseif not s.item or s.usage~=nil then
+s.i,s.key,s.o2,s.v,s.candidates=o,true,nil,nil,false
+elseif not s.i or s.usage~=nil then
 return nil
-elseif a2==2 and o and C[s.outer or 0]then
-s.usage,s.close="",d-1
+elseif a2==2 and o and C[s.o2 or 0]then
+s.usage,s.c6="",d-1
 return a
-elseif a2==2 and o and s.event and N[s.outer or 0]then
-s.within,s.key,s.inner=true,true,nil
-elseif a2==3 and o and s.within and s.inner=="usage"then
-s.usage,s.close="",d-1
+elseif a2==2 and o and s.e2 and N[s.o2 or 0]then
+s.w,s.key,s.inner=true,true,nil
+elseif a2==3 and o and s.w and s.inner=="usage"then
+s.usage,s.c6="",d-1
 return a
-elseif a2==3 and o and s.outer=="candidates"then
+elseif a2==3 and o and s.o2=="candidates"then
 s.candidates=true
 end
 return nil
 end
 local function t(s)
 if s.usage then
-local s2=s.within and'{"type":"","%s":{"usage":%s}}'or'{"%s":%s}'
-s.sink:event(f2(s2,s.outer,s.usage))
+local s2=s.w and'{"type":"","%s":{"usage":%s}}'or'{"%s":%s}'
+s.s2:e2(O(s2,s.o2,s.usage))
 end
 s.usage=nil
 end
-local function t2(s2)
-e(s2)
-local v=not s2.event and s2.values
+local function t2(s)
+e(s)
+local v=not s.e2 and s.v
 if v and(v.done or v.prompt_eval_count)then
 local c=v.done and""or',"done":true'
 for n,v in pairs(v)do
-c=c..f2(',"%s":%s',n,v)
+c=c..O(',"%s":%s',n,v)
 end
-s2.sink:event("{"..s(c,2).."}")
-elseif s2.base==1 and s2.candidates then
-s2.sink:event('{"candidates":[0]}')
+s.s2:e2("{"..S(c,2).."}")
+elseif s.b==1 and s.candidates then
+s.s2:e2('{"candidates":[0]}')
 end
-s2.item,s2.values=false,nil
+s.i,s.v=false,nil
 end
 local function c(s,b,f,a)
-s.depth=s.depth-1
-local a2=s.depth-s.base
-if s.usage~=nil and s.depth==s.close then
+s.d=s.d-1
+local a2=s.d-s.b
+if s.usage~=nil and s.d==s.c6 then
 k(s,b,f,a)
 t(s)
 end
 if a2==1 then
-s.within=false
-elseif a2==0 and s.item then
+s.w=false
+elseif a2==0 and s.i then
 k(s,b,f,a-1)
 t2(s)
 end
-s.over=a2<0 or s.event and a2==0
+s.o=a2<0 or s.e2 and a2==0
 end
 local function s(s,b,c2,f,a)
 if c2==34 then
-s.quoted=true
+s.q=true
 if s.key and s.usage==nil and r(s)then
 s.name=""
 end
@@ -597,8 +723,8 @@ elseif c2==125 or c2==93 then
 c(s,b,f,a)
 elseif c2==58 then
 s.key=false
-if not s.within and S[s.outer or 0]then
-s.scalar=""
+if not s.w and S2[s.o2 or 0]then
+s.s3=""
 return a+1
 end
 else
@@ -608,108 +734,106 @@ s.key=true
 end
 return f
 end
-function d.push(s2,b2)
-local a,s3,f2=1,#b2,1
-while a<=s3 and not s2.over do
-if s2.quoted then
-a=i(s2,b2,a)
-elseif s2.depth==0 then
-a=f(b2,"[^ \t\r\n\239\187\191]",a)
+function d.p(s2,b)
+local a,s3,f=1,#b,1
+while a<=s3 and not s2.o do
+if s2.q then
+a=i(s2,b,a)
+elseif s2.d==0 then
+a=F(b,"[^ \t\r\n\239\187\191]",a)
 if not a then
 break
 end
-local c=b(b2,a)
-s2.over=c~=123 and c~=91
-f2=s(s2,b2,c,f2,a)
+local c=B(b,a)
+s2.o=c~=123 and c~=91
+f=s(s2,b,c,f,a)
 a=a+1
 else
-a=f(b2,s2.usage==nil and r(s2)and'["{}%[%],:]'or'["{}%[%]]',a)
+a=F(b,s2.usage==nil and r(s2)and'["{}%[%],:]'or'["{}%[%]]',a)
 if not a then
 break
 end
-f2=s(s2,b2,b(b2,a),f2,a)
+f=s(s2,b,B(b,a),f,a)
 a=a+1
 end
 end
-k(s2,b2,f2,s3)
+k(s2,b,f,s3)
 end
 return d
 end)()
-local oversize = (function()
-local b,s=string.byte,string.sub
+local V=(function()
 local E=6
 local o={}
-function o.new(s)
+function o.n2(s)
 return{
-sink=s,
-head="",
+s2=s,
+h="",
 data=false,
 }
 end
-function o.value(l,s2)
-if s(l,s2,s2+3)~="data"then
+function o.value(l,s)
+if S(l,s,s+3)~="data"then
 return nil
 end
-local c=b(l,s2+4)
+local c=B(l,s+4)
 if c==58 then
-return b(l,s2+5)==32 and s2+6 or s2+5
+return B(l,s+5)==32 and s+6 or s+5
 end
-return not c and s2+4 or nil
+return not c and s+4 or nil
 end
-function o.push(s2,p)
-if s2.head then
-p=s2.head..p
-s2.head=#p<E and p or nil
-local v=not s2.head and o.value(p,1)
-s2.data=v~=nil and v~=false
-p=v and"\n"..s(p,v)
+function o.p(s,p)
+if s.h then
+p=s.h..p
+s.h=#p<E and p or nil
+local v=not s.h and o.value(p,1)
+s.data=v~=nil and v~=false
+p=v and"\n"..S(p,v)
 end
-if s2.data then
-s2.sink:pass(p)
+if s.data then
+s.s2:p5(p)
 end
 end
-function o.line(s2,p)
-o.push(s2,p)
-local h=s2.head
+function o.l2(s,p)
+o.p(s,p)
+local h=s.h
 local v=h and o.value(h,1)
 if v then
-s2.sink:pass("\n"..s(h,v))
+s.s2:p5("\n"..S(h,v))
 end
-s2.head,s2.data="",false
+s.h,s.data="",false
 return h==""
 end
 return o
 end)()
-local sse = (function()
-local b,c,f,s=string.byte,table.concat,string.find,string.sub
+local S3=(function()
 local M=24576
 local L=32
 local M2=64
-local s2={}
-function s2.new(h)
+local s={}
+function s.n2(h)
 return{
-hold=h,
+h2=h,
 first=true,
 cr=nil,
-parts={},
-count=0,
-size=0,
-over=nil,
+p2={},
+c=0,
+s=0,
+o=nil,
 data=nil,
-more=nil,
-raw={},
-line=0,
+m2=nil,
+r={},
+l2=0,
 value=0,
-before={},
-lines=0,
-begun={},
-pieces=0,
+b4={},
+l6=0,
+b5={},
+p6=0,
 }
 end
-local function f2(s)
-s.size,s.over,s.data,s.more,s.line=0,nil,nil,nil,0
-if#s.raw>0 then
-s.raw={}
+local function f(s)
+s.s,s.o,s.data,s.m2,s.l2=0,nil,nil,nil,0
+if#s.r>0 then
+s.r={}
 end
 end
 local function e(o,b,e)
@@ -725,235 +849,233 @@ o[#o+1]=l[i]
 end
 end
 end
-local function g(s2,s3,o)
-e2(o,s2.raw,1,#s2.raw)
-e2(o,s2.parts,1,s2.count)
-if s2.data then
-s3:pass(s2.more and s2.data.."\n"..c(s2.more,"\n")or s2.data)
+local function g(s,s2,o)
+e2(o,s.r,1,#s.r)
+e2(o,s.p2,1,s.c)
+if s.data then
+s2:p5(s.m2 and s.data.."\n"..C(s.m2,"\n")or s.data)
 end
-local l=c(s2.parts,"",1,s2.count)
-s2.over=oversize.new(s3)
-oversize.push(s2.over,s2.first and s(l,1,3)=="\239\187\191"and s(l,4)or l)
-s2.raw,s2.parts,s2.count,s2.data,s2.more,s2.first={},{},0,nil,nil,false
+local l=C(s.p2,"",1,s.c)
+s.o=V.n2(s2)
+V.p(s.o,s.first and S(l,1,3)=="\239\187\191"and S(l,4)or l)
+s.r,s.p2,s.c,s.data,s.m2,s.first={},{},0,nil,nil,false
 end
-local function d(s2,s3,o)
-if s2.over then
-s3:lost()
-elseif s2.data then
-local d=s2.more and s2.data.."\n"..c(s2.more,"\n")or s2.data
-local f,t=s3:event(d)
-if s2.hold and f==false then
-f2(s2)
+local function d(s,s2,o)
+if s.o then
+s2:l9()
+elseif s.data then
+local d=s.m2 and s.data.."\n"..C(s.m2,"\n")or s.data
+local f2,t=s2:e2(d)
+if s.h2 and f2==false then
+f(s)
 return false
-elseif s2.hold and f and s2.line>0 then
-local l,s3=s2.raw[s2.line],s2.value-1
-e2(o,s2.raw,1,s2.line-1)
-e(o,s(l,1,s3+f-1),s(l,s3+t+1))
-e2(o,s2.raw,s2.line+1,#s2.raw)
-f2(s2)
+elseif s.h2 and f2 and s.l2>0 then
+local l,s2=s.r[s.l2],s.value-1
+e2(o,s.r,1,s.l2-1)
+e(o,S(l,1,s2+f2-1),S(l,s2+t+1))
+e2(o,s.r,s.l2+1,#s.r)
+f(s)
 return true
 end
 end
-e2(o,s2.raw,1,#s2.raw)
-f2(s2)
+e2(o,s.r,1,#s.r)
+f(s)
 return true
 end
-local function f2(s2,o,l,e2,s3)
-local i=s2.size==0
-if i and b(l,s3)==58 then
+local function f(s,o,l,e2,s2)
+local i=s.s==0
+if i and B(l,s2)==58 then
 e(o,l,e2)
 return
 end
-s2.size=s2.size+#l+L
-local v=oversize.value(l,s3)
-if v and s2.data then
-s2.more,s2.line=s2.more or{},0
-s2.more[#s2.more+1]=s(l,v)
+s.s=s.s+#l+L
+local v=V.value(l,s2)
+if v and s.data then
+s.m2,s.l2=s.m2 or{},0
+s.m2[#s.m2+1]=S(l,v)
 elseif v then
-s2.data,s2.line,s2.value=s(l,v),#s2.raw+1,v
+s.data,s.l2,s.value=S(l,v),#s.r+1,v
 end
-if s2.hold then
-e(s2.raw,l,e2)
+if s.h2 then
+e(s.r,l,e2)
 end
 end
-local function t(s2,s3,o,t,e2)
-local s4=1
-if s2.over then
+local function t(s,s2,o,t,e2)
+local s3=1
+if s.o then
 e(o,t,e2)
-return not oversize.line(s2.over,t)or d(s2,s3,o)
+return not V.l2(s.o,t)or d(s,s2,o)
 end
 local l=t
-if s2.count>0 then
-s2.parts[s2.count+1]=t
-l=c(s2.parts,"",1,s2.count+1)
-s2.size,s2.parts,s2.count=s2.size-(#l-#t),{},0
+if s.c>0 then
+s.p2[s.c+1]=t
+l=C(s.p2,"",1,s.c+1)
+s.s,s.p2,s.c=s.s-(#l-#t),{},0
 end
-if s2.first then
-s2.first=false
-s4=s(l,1,3)=="\239\187\191"and 4 or 1
+if s.first then
+s.first=false
+s3=S(l,1,3)=="\239\187\191"and 4 or 1
 end
-if s2.size+#l>M then
-g(s2,s3,o)
+if s.s+#l>M then
+g(s,s2,o)
 e(o,l,e2)
-oversize.line(s2.over,s(l,s4))
+V.l2(s.o,S(l,s3))
 return true
-elseif#l>=s4 then
-f2(s2,o,l,e2,s4)
+elseif#l>=s3 then
+f(s,o,l,e2,s3)
 return true
 end
-if s2.hold then
-e(s2.raw,l,e2)
+if s.h2 then
+e(s.r,l,e2)
 end
-return d(s2,s3,o)
+return d(s,s2,o)
 end
-local function b2(s,s2,o,p)
-if s.over then
+local function b(s,s2,o,p)
+if s.o then
 e(o,p)
-oversize.push(s.over,p)
+V.p(s.o,p)
 return
 end
-s.count=s.count+1
-s.parts[s.count]=p
-s.size=s.size+#p
-if s.count==M2 then
-s.parts,s.count={c(s.parts,"",1,M2)},1
+s.c=s.c+1
+s.p2[s.c]=p
+s.s=s.s+#p
+if s.c==M2 then
+s.p2,s.c={C(s.p2,"",1,M2)},1
 end
-if s.size>M then
+if s.s>M then
 g(s,s2,o)
 end
 end
 local function l(s,o)
-if s.cr=="kept"and#s.raw>0 then
-s.raw[#s.raw+1]="\n"
+if s.cr=="kept"and#s.r>0 then
+s.r[#s.r+1]="\n"
 elseif s.cr=="kept"then
 e(o,"\n")
 end
 end
-function s2.push(s2,b3,s3)
-local o=s2.hold and{}or nil
-local a,s4=1,#b3
-s2.before,s2.lines=s2.raw,#s2.raw
-s2.begun,s2.pieces=s2.parts,s2.count
-if s2.cr and s4>0 then
-if b(b3,1)==10 then
-l(s2,o)
+function s.p(s,b2,s2)
+local o=s.h2 and{}or nil
+local a,s3=1,#b2
+s.b4,s.l6=s.r,#s.r
+s.b5,s.p6=s.p2,s.c
+if s.cr and s3>0 then
+if B(b2,1)==10 then
+l(s,o)
 a=2
 end
-s2.cr=nil
+s.cr=nil
 end
-local c2,l=f(b3,"\r",a,true),f(b3,"\n",a,true)
-while a<=s4 do
-local s5=c2 and l and(c2<l and c2 or l)or c2 or l
-if not s5 then
-b2(s2,s3,o,s(b3,a))
+local c,l=F(b2,"\r",a,true),F(b2,"\n",a,true)
+while a<=s3 do
+local s4=c and l and(c<l and c or l)or c or l
+if not s4 then
+b(s,s2,o,S(b2,a))
 break
 end
-local l2=s5==c2 and l==s5+1 and l or s5
-local k=t(s2,s3,o,s(b3,a,s5-1),s(b3,s5,l2))
-if s5==s4 and s5==c2 then
-s2.cr=k and"kept"or"cut"
+local l2=s4==c and l==s4+1 and l or s4
+local k=t(s,s2,o,S(b2,a,s4-1),S(b2,s4,l2))
+if s4==s3 and s4==c then
+s.cr=k and"kept"or"cut"
 end
 a=l2+1
-if c2 and c2<a then
-c2=f(b3,"\r",a,true)
+if c and c<a then
+c=F(b2,"\r",a,true)
 end
 if l and l<a then
-l=f(b3,"\n",a,true)
+l=F(b2,"\n",a,true)
 end
 end
-return o and c(o)
+return o and C(o)
 end
-function s2.finish(s,s2)
-local o=s.hold and{}or nil
-if s.count>0 then
+function s.f4(s,s2)
+local o=s.h2 and{}or nil
+if s.c>0 then
 t(s,s2,o,"","")
 end
 d(s,s2,o)
-return o and c(o)
+return o and C(o)
 end
-function s2.held(s)
-return c(s.before,"",1,s.lines)..c(s.begun,"",1,s.pieces)
+function s.h7(s)
+return C(s.b4,"",1,s.l6)..C(s.b5,"",1,s.p6)
 end
-return s2
+return s
 end)()
-local eventstream = (function()
-local b,s=string.byte,string.sub
+local E3=(function()
 local M=8192
 local P,C=12,4
 local M2=16777216+131072+P+C
 local e={}
-function e.new()
+function e.n2()
 return{
-head="",
-skip=0,
-left=nil,
-payload="",
-over=false,
+h="",
+s4=0,
+l=nil,
+p3="",
+o=false,
 }
 end
 local function l(h,a)
-local a,b,c,d=b(h,a,a+3)
+local a,b,c,d=B(h,a,a+3)
 return((a*256+b)*256+c)*256+d
 end
 local function p(s)
-local t,h=l(s.head,1),l(s.head,5)
-s.head=""
-s.left=t-h-P-C
-s.skip=h
-s.payload=s.left<=M and""
-s.over=s.left<0 or t>M2
+local t,h=l(s.h,1),l(s.h,5)
+s.h=""
+s.l=t-h-P-C
+s.s4=h
+s.p3=s.l<=M and""
+s.o=s.l<0 or t>M2
 end
 local function f(s,s2)
-if s.payload then
-s2:event(s.payload)
+if s.p3 then
+s2:e2(s.p3)
 else
-s2.meter:delta()
+s2.m:delta()
 end
-s.left,s.skip=nil,C
+s.l,s.s4=nil,C
 end
-function e.push(s2,b,s3)
-local a,s4=1,#b
-while a<=s4 and not s2.over do
-if s2.skip>0 then
-local s=s2.skip<s4-a+1 and s2.skip or s4-a+1
-s2.skip,a=s2.skip-s,a+s
-elseif not s2.left then
-local m=P-#s2.head
-s2.head=s2.head..s(b,a,a+m-1)
+function e.p(s,b,s2)
+local a,s3=1,#b
+while a<=s3 and not s.o do
+if s.s4>0 then
+local s2=s.s4<s3-a+1 and s.s4 or s3-a+1
+s.s4,a=s.s4-s2,a+s2
+elseif not s.l then
+local m=P-#s.h
+s.h=s.h..S(b,a,a+m-1)
 a=a+m
-if#s2.head==P then
-p(s2)
+if#s.h==P then
+p(s)
 end
 else
-local s3=s2.left<s4-a+1 and s2.left or s4-a+1
-s2.payload=s2.payload and s2.payload..s(b,a,a+s3-1)
-s2.left,a=s2.left-s3,a+s3
+local s2=s.l<s3-a+1 and s.l or s3-a+1
+s.p3=s.p3 and s.p3..S(b,a,a+s2-1)
+s.l,a=s.l-s2,a+s2
 end
-if s2.left==0 and s2.skip==0 and not s2.over then
-f(s2,s3)
+if s.l==0 and s.s4==0 and not s.o then
+f(s,s2)
 end
 end
-return not s2.over
+return not s.o
 end
 return e
 end)()
-local meter = (function()
-local c,m,pairs=math.ceil,math.max,pairs
-local c2=usage.clamp
+local M=(function()
+local c=U.c7
 local N="llmroute"
-local m2={}
-local function m3(h)
+local m={}
+local function m2(h)
 return h:streamInfo():dynamicMetadata()
 end
-function m2.set(h,k,v)
-m3(h):set(N,k,v)
+function m.set(h,k,v)
+m2(h):set(N,k,v)
 end
-function m2.get(h)
-local k=m3(h):get(N)
+function m.get(h)
+local k=m2(h):get(N)
 return type(k)=="table"and k or{}
 end
-function m2.default(h)
-local o=m3(h)
+function m.default(h)
+local o=m2(h)
 o:set(N,"total_tokens",0)
 o:set(N,"prompt_tokens",0)
 o:set(N,"completion_tokens",0)
@@ -963,77 +1085,93 @@ o:set(N,"reasoning_tokens",0)
 o:set(N,"no_cost",0)
 o:set(N,"usage_source","none")
 o:set(N,"model","unknown")
+o:set(N,"api","openai")
+end
+function m.n5(h,l)
+local o=m2(h)
+for i=1,#l do
+o:set(N,l[i].key,0)
+end
 end
 local function d(s)
-s.deltas=s.deltas+1
-s.streamed=true
+s.d3=s.d3+1
+s.s6=true
 end
 local function w(s,b)
-s.weight=s.weight+c(b/4)
+s.w2=s.w2+E(b/4)
 end
 local function b(s,f)
-s.heard=s.heard+1
-s.fields=f
-s.base=usage.numbers(f)
+s.h3=s.h3+1
+s.f2=f
+s.b=U.n4(f)
 end
 local function r(s,f)
-s.heard=s.heard+1
-local k=s.fields
+s.h3=s.h3+1
+local k=s.f2
 if k then
 for n,v in pairs(f)do
 k[n]=v
 end
 f=k
 end
-s.reported=usage.numbers(f)
+s.reported=U.n4(f)
 end
 local function e(s)
-local b=s.base
-local s2=s.streamed and s.deltas+s.weight or c(s.bytes/4)
+local b=s.b
+local s2=s.s6 and s.d3+s.w2 or E(s.b2/4)
 local p=b and b.prompt or s.prompt
-local c=c2(b and m(b.completion,s2)or s2)
+local c2=c(b and A(b.completion,s2)or s2)
 return{
 prompt=p,
-completion=c,
-total=c2(p+c),
-cached=b and b.cached or 0,
-cache_write=b and b.cache_write or 0,
+completion=c2,
+t2=c(p+c2),
+c2=b and b.c2 or 0,
+c3=b and b.c3 or 0,
 reasoning=b and b.reasoning or 0,
-source="estimated",
+s10="estimated",
 }
 end
 local function f(t,s)
 return{
 prompt=t,
 completion=t,
-total=t,
-cached=0,
-cache_write=0,
+t2=t,
+c11=t,
+c2=0,
+c3=0,
 reasoning=0,
-source=s,
+s10=s,
 }
 end
 local function p(s,o,k,v)
-if s.written[k]~=v then
+if s.w3[k]~=v then
 o:set(N,k,v)
-s.written[k]=v
+s.w3[k]=v
 end
 end
 local function p2(s,h,n)
-local o=m3(h)
-p(s,o,"cached_tokens",n.cached)
-p(s,o,"cache_write_tokens",n.cache_write)
+local o=m2(h)
+p(s,o,"cached_tokens",n.c2)
+p(s,o,"cache_write_tokens",n.c3)
 p(s,o,"reasoning_tokens",n.reasoning)
 p(s,o,"prompt_tokens",n.prompt)
 p(s,o,"completion_tokens",n.completion)
-p(s,o,"total_tokens",n.total)
-p(s,o,"usage_source",n.source or"reported")
+p(s,o,"total_tokens",n.t2)
+p(s,o,"usage_source",n.s10 or"reported")
+for i=1,#s.costs do
+local w=s.costs[i]
+p(s,o,w.key,n.c11 or C2.sum(w,n))
+end
+for i=1,#s.d4 do
+local l=s.d4[i]
+p(s,o,l.due,s.w3[l.key]or 0)
+end
 end
 local function w2(s,h)
-if s.policy.onDisconnect=="Free"or(s.reported and s.reported==s.latest)then
+if s.p7.onDisconnect=="Free"or(s.reported and s.reported==s.l5)then
 return
 end
-s.latest=s.reported
+s.l5=s.reported
 if s.reported then
 p2(s,h,s.reported)
 elseif not s.unestimated then
@@ -1041,7 +1179,7 @@ p2(s,h,e(s))
 end
 end
 local function f2(s,h)
-local p,n=s.policy,s.reported
+local p,n=s.p7,s.reported
 if not n then
 if s.unestimated or p.onMissing=="Free"then
 n=f(0,"none")
@@ -1053,21 +1191,24 @@ end
 end
 p2(s,h,n)
 end
-function m2.new(p,k)
+function m.n2(p,k,w3)
 return{
-policy=p,
+p7=p,
+costs=w3,
 prompt=tonumber(k.prompt_estimate)or 0,
 unestimated=k.unestimated,
-streamed=false,
-deltas=0,
-weight=0,
-bytes=0,
-heard=0,
-fields=nil,
-base=nil,
+s6=false,
+d3=0,
+w2=0,
+b2=0,
+h3=0,
+e3=false,
+d4={},
+f2=nil,
+b=nil,
 reported=nil,
-latest=nil,
-written={
+l5=nil,
+w3={
 cached_tokens=0,
 cache_write_tokens=0,
 reasoning_tokens=0,
@@ -1077,89 +1218,87 @@ total_tokens=0,
 usage_source="none",
 },
 delta=d,
-weigh=w,
-begin=b,
-report=r,
-write=w2,
-finish=f2,
+w6=w,
+b8=b,
+r5=r,
+w5=w2,
+f4=f2,
 }
 end
-return m2
+return m
 end)()
-local echo = (function()
-local f,s=string.find,string.sub
-local s2=json.string_end
+local E2=(function()
+local s=J.s12
 local M=8
 local M2=1024
 local e={}
-function e.new()
+function e.n2()
 return{
-last=nil,
-head=nil,
-tail=nil,
-tries=0,
+l3=nil,
+h=nil,
+t3=nil,
+t4=0,
 }
 end
-function e.same(s2,d)
-local h=s2.head
-if not h or s(d,1,#h)~=h then
+function e.s13(s,d)
+local h=s.h
+if not h or S(d,1,#h)~=h then
 return nil
 end
-local q=f(d,'"',#h+1,true)
-if not q or s(d,q)~=s2.tail then
+local q=F(d,'"',#h+1,true)
+if not q or S(d,q)~=s.t3 then
 return nil
 end
-local e=f(d,"\\",#h+1,true)
+local e=F(d,"\\",#h+1,true)
 if e and e<q then
 return nil
 end
-s2.tries=0
+s.t4=0
 return q-#h-1
 end
 local function d(o,o2)
 if o==o2 then
 return nil
 end
-local s2,d=0,#o<#o2 and#o+1 or#o2+1
-while d-s2>1 do
-local m=s2+(d-s2-(d-s2)%2)/2
-if s(o,1,m)==s(o2,1,m)then
-s2=m
+local s,d=0,#o<#o2 and#o+1 or#o2+1
+while d-s>1 do
+local m=s+(d-s-(d-s)%2)/2
+if S(o,1,m)==S(o2,1,m)then
+s=m
 else
 d=m
 end
 end
 return d
 end
-function e.learn(s3,d2,f2,t)
-local l=s3.last
-s3.last,s3.head=nil,nil
-if s3.tries==M or#d2>M2 then
+function e.l8(s2,d2,f,t)
+local l=s2.l3
+s2.l3,s2.h=nil,nil
+if s2.t4==M or#d2>M2 then
 return nil
 end
-s3.last,s3.tries=d2,s3.tries+1
+s2.l3,s2.t4=d2,s2.t4+1
 local a=l and d(l,d2)
-if not a or a<=f2 or a>=t then
+if not a or a<=f or a>=t then
 return nil
 end
-local o=f(d2,'"',f2,true)
+local o=F(d2,'"',f,true)
 while o and o<a do
-local s2=s2(d2,o+1)
-if a<s2 then
-s3.head,s3.tail,s3.last=s(d2,1,o),s(d2,s2-1),nil
-return s2-o-2
+local s=s(d2,o+1)
+if a<s then
+s2.h,s2.t3,s2.l3=S(d2,1,o),S(d2,s-1),nil
+return s-o-2
 end
-o=f(d2,'"',s2,true)
+o=F(d2,'"',s,true)
 end
 return nil
 end
 return e
 end)()
-local events = (function()
-local b,f,s=string.byte,string.find,string.sub
-local m,s2=json.members,json.solid
-local f2=usage.fields
-local W=json.names(
+local E4=(function()
+local m,s=J.m3,J.s9
+local f=U.f2
+local W=J.n3(
 "message",
 "response",
 "choices",
@@ -1176,82 +1315,93 @@ local W=json.names(
 "stopReason",
 "contentBlockIndex"
 )
-local U=json.names("usage")
-local function m2(d,f2)
-local f2,t=f2.key.usage,f2.to.usage-1
-local b2=f2-1
-while f(d,"^[ \t\r\n]",b2)do
-b2=b2-1
+local U=J.n3("usage")
+local L={
+['"message_stop"']=true,
+['"message-end"']=true,
+['"response.completed"']=true,
+['"response.incomplete"']=true,
+['"response.failed"']=true,
+}
+local function m2(d,f)
+local f,t=f.key.usage,f.t.usage-1
+local b=f-1
+while F(d,"^[ \t\r\n]",b)do
+b=b-1
 end
-if b(d,b2)==44 then
-return b2,t
+if B(d,b)==44 then
+return b,t
 end
-local a=s2(d,t+1)
-if b(d,a)==44 then
-t=s2(d,a+1)-1
+local a=s(d,t+1)
+if B(d,a)==44 then
+t=s(d,a+1)-1
 end
-return f2,t
+return f,t
 end
 local function l(d,a)
-if not a or b(d,a)~=91 then
+if not a or B(d,a)~=91 then
 return false,false
 end
-return true,b(d,s2(d,a+1))==93
+return true,B(d,s(d,a+1))==93
 end
-local function h(d,f2)
-local a,k=f2.from.delta,f2.from.type
-local c=a and b(d,a)
+local function h(d,f)
+local a,k=f.f.delta,f.f.type
+local c=a and B(d,a)
 if c~=34 and c~=123 then
 return false
-elseif not k or b(d,k)~=34 then
+elseif not k or B(d,k)~=34 then
 return true
 end
-local n=s(d,k+1,f2.to.type-2)
-return f(n,"delta$")~=nil and n~="message_delta"
+local n=S(d,k+1,f.t.type-2)
+return F(n,"delta$")~=nil and n~="message_delta"
 end
 local function i(d,f)
-local f2=f.from
+local f2=f.f
 local i,e=l(d,f2.choices or f2.candidates)
 if i then
 return not e
 end
-return h(d,f)or f2.done~=nil and b(d,f2.done)==102
+return h(d,f)or f2.done~=nil and B(d,f2.done)==102
 end
 local function n(s,d,n)
-local a=s.found.from[n]
-if not a or b(d,a)~=123 then
+local a=s.f3.f[n]
+if not a or B(d,a)~=123 then
 return nil
 end
-local i=json.spans()
-local f=m(d,a,U,i)and i.from.usage
-return f and f2(d,f)
+local i=J.s5()
+local f2=m(d,a,U,i)and i.f.usage
+return f2 and f(d,f2)
 end
-local function r(s,d,d2)
-local f,m=s.found.from,s.meter
-local a=f.usage or f.usageMetadata
-local f3=a and f2(d,a)
-if not f3 and f.type and f.message then
-local b=n(s,d,"message")
+local function r(s2,d,d2)
+local f2,m=s2.f3.f,s2.m
+local a=f2.usage or f2.usageMetadata
+local f3=a and f(d,a)
+if not f3 and f2.type and f2.message then
+local b=n(s2,d,"message")
 if b then
-m:begin(b)
+m:b8(b)
 return
 end
 end
 f3=f3
-or n(s,d,"response")
-or(f.delta and not d2 and n(s,d,"delta"))
-or(f.meta and f2(d,f.meta,true))
-or(f.done and b(d,f.done)==116 and f2(d,s2(d,1)))
+or n(s2,d,"response")
+or(f2.delta and not d2 and n(s2,d,"delta"))
+or(f2.meta and f(d,f2.meta,true))
+or(f2.done and B(d,f2.done)==116 and f(d,s(d,1)))
 if f3 then
-m:report(f3)
+m:r5(f3)
 end
+end
+local function i2(d,f)
+local k,d2=f.f.type,f.f.done
+return k and L[S(d,k,f.t.type-1)]or d2 and B(d,d2)==116 or false
 end
 local function u(d,f)
-local a=f.from.usage
-if a and b(d,a)==110 then
+local a=f.f.usage
+if a and B(d,a)==110 then
 return m2(d,f)
-elseif a and b(d,a)==123 then
-local i,e=l(d,f.from.choices)
+elseif a and B(d,a)==123 then
+local i,e=l(d,f.f.choices)
 if i and e then
 return false
 end
@@ -1259,75 +1409,77 @@ end
 return nil
 end
 local function l(s,d,f,t)
-local f2=s.found
-local n=f2.from.choices and"choices"or f2.from.candidates and"candidates"or"delta"
-local s2=f2.from[n]and echo.learn(s.echo,d,f2.from[n],f2.to[n])
+local f2=s.f3
+local n=f2.f.choices and"choices"or f2.f.candidates and"candidates"or"delta"
+local s2=f2.f[n]and E2.l8(s.e4,d,f2.f[n],f2.t[n])
 if s2 then
-s.size,s.from,s.to=s2,f,t
-s.after=f and f>#s.echo.head
+s.s,s.f,s.t=s2,f,t
+s.a=f and f>#s.e4.h
 end
 end
-local function e(s,d)
-local s3=echo.same(s.echo,d)
+local function e(s2,d)
+local s3=E2.s13(s2.e4,d)
 if s3 then
-s.meter:delta()
-local s2=s.after and s3-s.size or 0
-return s.from and s.from+s2,s.from and s.to+s2
+s2.m:delta()
+local s=s2.a and s3-s2.s or 0
+return s2.f and s2.f+s,s2.f and s2.t+s
 end
-local f,h=s.found,s.meter.heard
-local s2=b(d,s2(d,1))==123 and json.document(d,W,f)
-if not s2 then
+local f,h=s2.f3,s2.m.h3
+local s=B(d,s(d,1))==123 and J.d2(d,W,f)
+if not s then
+s2.m.e3=s2.m.e3 or F(d,"^[ \t]*%[DONE%]")~=nil
 return nil
-elseif f.count==(f.from.message and 1 or 0)+(f.from.response and 1 or 0)then
-s.meter:weigh(#d)
+elseif f.c==(f.f.message and 1 or 0)+(f.f.response and 1 or 0)then
+s2.m:w6(#d)
 return nil
 end
 local d2=i(d,f)
 if d2 then
-s.meter:delta()
+s2.m:delta()
 end
-r(s,d,d2)
+r(s2,d,d2)
+s2.m.e3=s2.m.e3 or i2(d,f)
 local f,t=u(d,f)
-if d2 and h==s.meter.heard and f~=false then
-l(s,d,f,t)
+if d2 and h==s2.m.h3 and f~=false then
+l(s2,d,f,t)
 end
 return f,t
 end
 local function p(s,p)
-if not s.passing then
-s.passing,s.heard=document.new(s,true),s.meter.heard
+if not s.p4 then
+s.p4,s.h3=D2.n2(s,true),s.m.h3
 end
-document.push(s.passing,p)
+D2.p(s.p4,p)
 end
 local function l(s)
-if s.passing and s.meter.heard==s.heard then
-s.meter:delta()
+if s.p4 and s.m.h3==s.h3 then
+s.m:delta()
 end
-s.passing=nil
+s.p4=nil
 end
 local e2={}
-function e2.new(m)
+function e2.n2(m)
 return{
-meter=m,
-found=json.spans(),
-echo=echo.new(),
-size=0,
-from=nil,
-to=nil,
-after=false,
-passing=nil,
-heard=0,
-event=e,
-pass=p,
-lost=l,
+m=m,
+f3=J.s5(),
+e4=E2.n2(),
+s=0,
+f=nil,
+t=nil,
+a=false,
+p4=nil,
+h3=0,
+e2=e,
+p5=p,
+l9=l,
 }
 end
 return e2
 end)()
-local context = (function()
-local f,t=math.floor,type
+local X=(function()
 local M="x-ai-gateway-llm-model-name"
 local B=4194304
+local N={}
 local c={}
 local function g(h,k)
 local a=h:filterContext()
@@ -1335,43 +1487,82 @@ return a and a:get(k)
 end
 local function l(h,k)
 local v=g(h,k)
-return t(v)=="table"and v or{}
+return T(v)=="table"and v or{}
 end
-function c.model_header(h)
-local n=g(h,"modelHeader")
-return t(n)=="string"and n~=""and n or M
+local function w(g,n)
+if T(g)~="table"then
+return N
+end
+local o={}
+for i=1,#g do
+local o2=g[i]
+if T(o2)=="table"and T(o2[n])=="string"then
+o[#o+1]=o2
+end
+end
+return o
+end
+local function w2(v)
+return T(v)=="string"and v~=""and v or nil
+end
+function c.r6(h)
+local a=h:filterContext()
+if not a then
+return c.none()
+end
+local d,l=a:get("defaults"),a:get("bodyLimit")
+return{
+m4=w2(a:get("modelHeader"))or M,
+defaults=T(d)=="table"and d or N,
+metadata=w(a:get("metadata"),"header"),
+identity=w2(a:get("identity")),
+b7=w2(a:get("backendHeader")),
+costs=w(a:get("costs"),"key"),
+b6=T(l)=="number"and l>=0 and l or B,
+}
+end
+function c.none()
+return{
+m4=M,
+defaults=N,
+metadata=N,
+costs=N,
+b6=B,
+}
+end
+function c.backends(h)
+return w(g(h,"backends"),"name")
+end
+function c.costs(h)
+local g=w(g(h,"costs"),"key")
+return g[1]and C2.n2(g)or N
 end
 function c.limits(h)
 return l(h,"limits")
 end
-function c.defaults(h)
-return l(h,"defaults")
+function c.settle(h)
+local r=g(h,"settle")
+return T(r)=="table"and T(r.limits)=="table"and r or nil
 end
-function c.forces(h)
+function c.f6(h)
 return l(h,"usage").includeUsage~="Keep"
 end
 function c.max_tokens(h)
 local m=g(h,"maxTokens")
-return t(m)=="number"and m>=1 and f(m)or nil
-end
-function c.body_limit(h)
-local l=g(h,"bodyLimit")
-return t(l)=="number"and l>=0 and l or B
+return T(m)=="number"and m>=1 and L(m)or nil
 end
 function c.usage(h)
 local g=l(h,"usage")
-local f2=g.fixedTokens
+local f=g.fixedTokens
 return{
 onMissing=g.onMissing or"Estimate",
-fixedTokens=t(f2)=="number"and f2>=0 and f(f2)or 0,
+fixedTokens=T(f)=="number"and f>=0 and L(f)or 0,
 onDisconnect=g.onDisconnect or"Charge",
 }
 end
 return c
 end)()
-local path = (function()
-local b,c,f,g,l=string.byte,string.char,string.find,string.gsub,string.lower
-local i,s,t=ipairs,string.sub,tonumber
+local P2=(function()
 local p={}
 local M={
 "^.*/openai/deployments/()[^/]+()/",
@@ -1386,86 +1577,84 @@ local R={
 ["/v1/messages"]=true,
 ["/v1/responses"]=true,
 }
-local S={["/"]="\1",["\1"]="\2"}
+local S2={["/"]="\1",["\1"]="\2"}
 local function d(h)
-local c=c(t(h,16))
-return S[c]or c
+local c=H(N(h,16))
+return S2[c]or c
 end
-local function m(w,s2)
-if not f(s2,"odel",1,true)and not f(s2,"/deployments/",1,true)then
+local function m(w,s)
+if not F(s,"odel",1,true)and not F(s,"/deployments/",1,true)then
 return nil
 end
-local f2,t=0,nil
-for _,p in i(M)do
-local _,_,f,s=f(s2,p)
-if f and f>f2 then
-f2,t=f,s
+local f,t=0,nil
+for _,p in I(M)do
+local _,_,f2,s=F(s,p)
+if f2 and f2>f then
+f,t=f2,s
 end
 end
-return t and s(w,f2,t-1)
+return t and S(w,f,t-1)
 end
-function p.read(r)
+function p.r2(r)
 if R[r]then
 return r,nil
 end
 local w=r
-if f(r,"[?#%%A-Z]")or f(r,"//",1,true)then
-w=g(r,"[?#].*$","")
-w=g(w,"%%(%x%x)",d)
-w=g(w,"//+","/")
+if F(r,"[?#%%A-Z]")or F(r,"//",1,true)then
+w=G(r,"[?#].*$","")
+w=G(w,"%%(%x%x)",d)
+w=G(w,"//+","/")
 end
-local l2=b(w,#w)
-if l2==47 or l2==1 then
-w=s(w,1,-2)
+local l=B(w,#w)
+if l==47 or l==1 then
+w=S(w,1,-2)
 end
-local s=l(w)
+local s=W(w)
 local n=m(w,s)
-if f(w,"\1",1,true)then
-w,s=g(w,"\1","/"),g(s,"\1","/")
-n=n and g(n,"\1","/")or m(w,s)
+if F(w,"\1",1,true)then
+w,s=G(w,"\1","/"),G(s,"\1","/")
+n=n and G(n,"\1","/")or m(w,s)
 end
 return s,n
 end
 return p
 end)()
-local multipart = (function()
-local b,f,g,g2,l=string.byte,string.find,string.gmatch,string.gsub,string.lower
-local m,s=math.min,string.sub
+local M4=(function()
 local M,M2=4096,70
 local K='^[ \t]*;[ \t]*([^%s;="]+)[ \t]*=[ \t]*'
 local Q,T=K..'"([^"\\]*)"',K..'([^%s;,"]*)'
 local P={["7bit"]=true,["8bit"]=true,binary=true}
-local m2={}
-local function p(l2,n)
-local f2
-local a=f(l2,";",1,true)or#l2+1
-while f(l2,"[^ \t;]",a)do
-local _,s2,k,v=f(l2,Q,a)
-if not s2 then
-_,s2,k,v=f(l2,T,a)
+local m={}
+local function p(l,n)
+local f
+local a=F(l,";",1,true)or#l+1
+while F(l,"[^ \t;]",a)do
+local _,s,k,v=F(l,Q,a)
+if not s then
+_,s,k,v=F(l,T,a)
 end
-k=s2 and l(k)
-if not s2 or(k==n and f2)or s(k,1,#n+1)==n.."*"then
+k=s and W(k)
+if not s or(k==n and f)or S(k,1,#n+1)==n.."*"then
 return false
 end
-f2=k==n and v or f2
-a=s2+1
+f=k==n and v or f
+a=s+1
 end
-return f2
+return f
 end
 local function i(h)
 local i,p2=false,true
-for l2 in g(g2(h,"\r?\n[ \t]+"," "),"[^\r\n]+")do
-local _,_,k,c=f(l2,"^([^:%s]+)[ \t]*:[ \t]*([^ \t]*)")
-k=k and l(k)
+for l in G2(G(h,"\r?\n[ \t]+"," "),"[^\r\n]+")do
+local _,_,k,c=F(l,"^([^:%s]+)[ \t]*:[ \t]*([^ \t]*)")
+k=k and W(k)
 if k=="content-disposition"then
-local n=p(l2,"name")
+local n=p(l,"name")
 if n==false then
 return nil
 end
 i=i or n=="model"
 elseif k=="content-transfer-encoding"then
-p2=p2 and P[l(c)]
+p2=p2 and P[W(c)]
 end
 end
 if i and not p2 then
@@ -1474,52 +1663,52 @@ end
 return i
 end
 local function d(b,m,a)
-local f2,l=0,#m-1
-if a>1 or s(b,1,l)~=s(m,2)then
-f2,l=f(b,m,a,true)
+local f,l=0,#m-1
+if a>1 or S(b,1,l)~=S(m,2)then
+f,l=F(b,m,a,true)
 end
-while f2 do
-local _,s=f(b,"^[ \t]*\r?\n",l+1)
-if s or f(b,"^%-%-[ \t]*\r?\n",l+1)or f(b,"^%-%-[ \t]*$",l+1)then
-return f2,s
+while f do
+local _,s=F(b,"^[ \t]*\r?\n",l+1)
+if s or F(b,"^%-%-[ \t]*\r?\n",l+1)or F(b,"^%-%-[ \t]*$",l+1)then
+return f,s
 end
-f2,l=f(b,m,l+1,true)
+f,l=F(b,m,l+1,true)
 end
 return nil
 end
-local function b2(k)
-if not f(l(k),"multipart/form-data",1,true)then
+local function b(k)
+if not F(W(k),"multipart/form-data",1,true)then
 return nil
 end
 local b=p(k,"boundary")
 return b and b~=""and#b<=M2 and b
 end
-local function f2(b2,f2,t)
-local h=s(b2,f2,m(f2+M,t and t-1 or#b2))
-if f(h,"^\r?\n")then
+local function f(b,f,t)
+local h=S(b,f,M3(f+M,t and t-1 or#b))
+if F(h,"^\r?\n")then
 return nil
 end
-local s2,b3=f(h,"\r?\n\r?\n")
-local i=s2 and i(s(h,1,s2-1))
+local s,b2=F(h,"\r?\n\r?\n")
+local i=s and i(S(h,1,s-1))
 if i==false then
 return nil
 end
 if not i or not t then
 return false
 end
-return s(b2,f2+b3,b(b2,t-1)==13 and t-2 or t-1)
+return S(b,f+b2,B(b,t-1)==13 and t-2 or t-1)
 end
-function m2.model(k,b)
-local b2=b2(k)
-if not b2 then
-return b2
+function m.model(k,b2)
+local b=b(k)
+if not b then
+return b
 end
-local m="\n--"..b2
+local m="\n--"..b
 local m2
-local _,a=d(b,m,1)
+local _,a=d(b2,m,1)
 while a do
-local t,n=d(b,m,a)
-local v=f2(b,a+1,t)
+local t,n=d(b2,m,a)
+local v=f(b2,a+1,t)
 if v==false or(v and m2 and v~=m2)then
 return false
 end
@@ -1528,64 +1717,60 @@ a=n
 end
 return m2
 end
-return m2
+return m
 end)()
-local edits = (function()
-local b,c,s=string.byte,table.concat,string.sub
-local s2=json.solid
+local D=(function()
+local s=J.s9
 local e={}
 function e.replace(l,f,t,t2)
 local i=#l+1
-while i>1 and l[i-1].from>f do
+while i>1 and l[i-1].f>f do
 l[i]=l[i-1]
 i=i-1
 end
-l[i]={from=f,to=t,text=t2}
+l[i]={f=f,t=t,t7=t2}
 end
-function e.insert(l,b2,a,m)
-local r=b(b2,s2(b2,a+1))==125 and""or","
+function e.i2(l,b,a,m)
+local r=B(b,s(b,a+1))==125 and""or","
 e.replace(l,a+1,a+1,m..r)
 end
-function e.apply(l,b)
+function e.a4(l,b)
 if not l[1]then
 return nil
 end
 local p,a={},1
 for i=1,#l do
-p[2*i-1],p[2*i]=s(b,a,l[i].from-1),l[i].text
-a=l[i].to
+p[2*i-1],p[2*i]=S(b,a,l[i].f-1),l[i].t7
+a=l[i].t
 end
-p[#p+1]=s(b,a)
-return c(p)
+p[#p+1]=S(b,a)
+return C(p)
 end
 return e
 end)()
-local maxtokens = (function()
-local b,c,f,f2,m,s=
-string.byte,math.ceil,math.floor,string.format,math.max,string.sub
-local g,i,t=string.gsub,ipairs,tonumber
-local m2={}
-local A={
+local K=(function()
+local m={}
+local A2={
 {
-ends={"/chat/completions"},
-fields={"max_completion_tokens","max_tokens"},
-counts={"n"},
-least=1,
+e={"/chat/completions"},
+f2={"max_completion_tokens","max_tokens"},
+c4={"n"},
+l4=1,
 },
-{ends={"/completions"},fields={"max_tokens"},counts={"n","best_of"},least=1},
-{ends={"/responses"},fields={"max_output_tokens"}},
-{ends={"/messages","/v2/chat"},fields={"max_tokens"}},
+{e={"/completions"},f2={"max_tokens"},c4={"n","best_of"},l4=1},
+{e={"/responses"},f2={"max_output_tokens"}},
+{e={"/messages","/v2/chat"},f2={"max_tokens"}},
 {
-ends={":generatecontent",":streamgeneratecontent"},
-fields={"maxOutputTokens","max_output_tokens"},
-holders={"generationConfig","generation_config"},
-counts={"candidateCount","candidate_count"},
+e={":generatecontent",":streamgeneratecontent"},
+f2={"maxOutputTokens","max_output_tokens"},
+h4={"generationConfig","generation_config"},
+c4={"candidateCount","candidate_count"},
 },
-{ends={"/converse","/converse-stream"},fields={"maxTokens"},holders={"inferenceConfig"}},
-{ends={"/api/chat","/api/generate"},fields={"num_predict"},holders={"options"},least=1},
-{ends={"/embeddings","/embed",":embedcontent",":batchembedcontents","/rerank"}},
+{e={"/converse","/converse-stream"},f2={"maxTokens"},h4={"inferenceConfig"}},
+{e={"/api/chat","/api/generate"},f2={"num_predict"},h4={"options"},l4=1},
+{e={"/embeddings","/embed",":embedcontent",":batchembedcontents","/rerank"}},
 {
-ends={
+e={
 "/count_tokens",
 ":counttokens",
 "/audio/speech",
@@ -1594,148 +1779,147 @@ ends={
 },
 },
 {
-ends={""},
-fields={"max_tokens","max_completion_tokens","max_output_tokens"},
-counts={"n"},
+e={""},
+f2={"max_tokens","max_completion_tokens","max_output_tokens"},
+c4={"n"},
 keep=true,
 },
 }
-local N={}
 local N2={}
-for _,r in i(A)do
-r.counts=r.counts or N2
-for _,l in i({r.fields or N2,r.holders or N2,r.counts})do
-for _,n in i(l)do
-N[n]=true
+local N3={}
+for _,r in I(A2)do
+r.c4=r.c4 or N3
+for _,l in I({r.f2 or N3,r.h4 or N3,r.c4})do
+for _,n in I(l)do
+N2[n]=true
 end
 end
 end
-m2.names=N
+m.n3=N2
 local function r(e)
-for _,r in i(A)do
-for _,s2 in i(r.ends)do
-if s(e,#e-#s2+1)==s2 then
+for _,r in I(A2)do
+for _,s in I(r.e)do
+if S(e,#e-#s+1)==s then
 return r
 end
 end
 end
 end
-local function r2(b,s2,n)
-local f=s2.from[n]
-return f and s(b,f,s2.to[n]-1)
+local function r2(b,s,n)
+local f=s.f[n]
+return f and S(b,f,s.t[n]-1)
 end
 local function s(b,s,r,l)
-for _,n in i(r.counts)do
+for _,n in I(r.c4)do
 local v=r2(b,s,n)
-local c2=v and t((g(v,'"',"")))
-l=c2 and c2==c2 and m(l,c(c2))or l
+local c=v and N((G(v,'"',"")))
+l=c and c==c and A(l,E(c))or l
 end
 return l
 end
-local function f3(v,l,m)
-local c=b(v)
-local n=(c==45 or(c>47 and c<58))and t(v)
+local function f(v,l,m)
+local c=B(v)
+local n=(c==45 or(c>47 and c<58))and N(v)
 return n and n>=l and n<=m
 end
 local function h(l,b,a,s,r,m)
 local t=r.keep
-for _,n in i(r.fields)do
+for _,n in I(r.f2)do
 local v=r2(b,s,n)
-if v and not f3(v,r.least or 0,m)then
-edits.replace(l,s.from[n],s.to[n],f2("%d",m))
+if v and not f(v,r.l4 or 0,m)then
+D.replace(l,s.f[n],s.t[n],O("%d",m))
 end
 t=t or v
 end
 if not t then
-edits.insert(l,b,a,f2('"%s":%d',r.fields[1],m))
+D.i2(l,b,a,O('"%s":%d',r.f2[1],m))
 end
 end
-local function h2(l,b2,s2,f3,r,m2)
-local s3,i2,t=1,{},false
-for i,n in i(r.holders)do
-local f=f3.from[n]
+local function h2(l,b,s2,f,r,m)
+local s3,i,t=1,{},false
+for i2,n in I(r.h4)do
+local f=f.f[n]
 t=t or f
-i2[i]=json.spans()
-if f and json.members(b2,f,N,i2[i])then
-s3=s(b2,i2[i],r,s3)
+i[i2]=J.s5()
+if f and J.m3(b,f,N2,i[i2])then
+s3=s(b,i[i2],r,s3)
 end
 end
-m2=m(1,f(m2/s3))
-local o=f2('{"%s":%d}',r.fields[1],m2)
-for i,n in i(r.holders)do
-local f=f3.from[n]
-if f and b(b2,f)==123 then
-h(l,b2,f,i2[i],r,m2)
-elseif f then
-edits.replace(l,f,f3.to[n],o)
+m=A(1,L(m/s3))
+local o=O('{"%s":%d}',r.f2[1],m)
+for i2,n in I(r.h4)do
+local f2=f.f[n]
+if f2 and B(b,f2)==123 then
+h(l,b,f2,i[i2],r,m)
+elseif f2 then
+D.replace(l,f2,f.t[n],o)
 end
 end
 if not t then
-edits.insert(l,b2,s2,f2('"%s":%s',r.holders[1],o))
+D.i2(l,b,s2,O('"%s":%s',r.h4[1],o))
 end
 end
-function m2.hold(l,b,s2,f2,e,m2)
+function m.h2(l,b,s2,f,e,m)
 local r=r(e)
-if r.holders then
-h2(l,b,s2,f2,r,m2)
-elseif r.fields then
-h(l,b,s2,f2,r,m(1,f(m2/s(b,f2,r,1))))
+if r.h4 then
+h2(l,b,s2,f,r,m)
+elseif r.f2 then
+h(l,b,s2,f,r,A(1,L(m/s(b,f,r,1))))
 end
 end
-return m2
+return m
 end)()
-local request = (function()
-local b,c,s=string.byte,math.ceil,string.sub
-local m=json.members
-local h,u=text.header_value,text.unescape
+local Q=(function()
+local m=J.m3
+local h,u=T2.h5,T2.u
 local M=256
 local P={"messages","prompt","input","contents","documents","texts","query"}
-local W=json.names("model","stream","stream_options")
+local W=J.n3("model","stream","stream_options")
 for _,n in ipairs(P)do
 W[n]=true
 end
-for n in pairs(maxtokens.names)do
+for n in pairs(K.n3)do
 W[n]=true
 end
-local I=json.names("include_usage")
+local I=J.n3("include_usage")
 local r={}
 local function n(n)
 n=n and h(n)
 return n and#n<=M and n or"unknown"
 end
-local function m2(b2,f)
-local f2=f.from.model
-if not f2 or b(b2,f2)~=34 then
+local function m2(b,f)
+local f2=f.f.model
+if not f2 or B(b,f2)~=34 then
 return"unknown"
 end
-local r=s(b2,f2+1,f.to.model-2)
+local r=S(b,f2+1,f.t.model-2)
 return n(#r<=6*M and u(r))
 end
 local function v(b,f,n)
-local f2=f.from[n]
-return f2 and s(b,f2,f.to[n]-1)
+local f2=f.f[n]
+return f2 and S(b,f2,f.t[n]-1)
 end
-local function w(l,b2,s,f)
-if v(b2,f,"stream")~="true"or not(f.from.messages or f.from.prompt)then
+local function w(l,b,s,f)
+if v(b,f,"stream")~="true"or not(f.f.messages or f.f.prompt)then
 return false
 end
-local f,t=f.from.stream_options,f.to.stream_options
+local f,t=f.f.stream_options,f.t.stream_options
 if not f then
-edits.replace(l,s+1,s+1,'"stream_options":{"include_usage":true},')
+D.replace(l,s+1,s+1,'"stream_options":{"include_usage":true},')
 return true
-elseif b(b2,f)==110 then
-edits.replace(l,f,t,'{"include_usage":true}')
+elseif B(b,f)==110 then
+D.replace(l,f,t,'{"include_usage":true}')
 return true
 end
-local i=json.spans()
-if not m(b2,f,I,i)then
+local i=J.s5()
+if not m(b,f,I,i)then
 return false
 end
-local a=v(b2,i,"include_usage")
+local a=v(b,i,"include_usage")
 if not a then
-edits.insert(l,b2,f,'"include_usage":true')
+D.i2(l,b,f,'"include_usage":true')
 elseif a=="false"or a=="null"then
-edits.replace(l,i.from.include_usage,i.to.include_usage,"true")
+D.replace(l,i.f.include_usage,i.t.include_usage,"true")
 else
 return false
 end
@@ -1743,85 +1927,205 @@ return true
 end
 local function e(b,f)
 for i=1,#P do
-local f2=f.from[P[i]]
+local f2=f.f[P[i]]
 if f2 then
-return c((f.to[P[i]]-f2)/4)
+return E((f.t[P[i]]-f2)/4)
 end
 end
-return c(#b/4)
+return E(#b/4)
 end
 local function i(b,s,f,k)
 local i=s and m2(b,f)
 if k=="application/json"then
 return i or"unknown"
 end
-local f=multipart.model(k,b)
+local f=M4.model(k,b)
 if f==nil then
 return i or"unknown"
 end
 f=n(f)
 return(not i or i==f)and f or"unknown"
 end
-function r.unread(s,i)
-return n(i),c(s/4)
+function r.u3(s,i)
+return n(i),E(s/4)
 end
-function r.streams(e)
-return s(e,-12)=="/completions"
+function r.s11(e)
+return S(e,-12)=="/completions"
 end
-function r.counts(e)
-return s(e,-12)==":counttokens"or s(e,-22)=="/messages/count_tokens"
+function r.api(e)
+if F(e,":%a+$")and F(e,"models/",1,true)then
+return"gemini"
+elseif F(e,"/messages$")or F(e,"/messages/[%a_]+$")then
+return(F(e,"/threads/",1,true)or F(e,"/completions/",1,true))and"openai"
+or"anthropic"
 end
-function r.read(b,e2,i2,k,f,m)
-local f2=json.spans()
-local s=json.document(b,W,f2)
+return"openai"
+end
+function r.c4(e)
+return S(e,-12)==":counttokens"or S(e,-22)=="/messages/count_tokens"
+end
+function r.r2(b,e2,i2,k,f,m)
+local f2=J.s5()
+local s=J.d2(b,W,f2)
 local n=i2 and n(i2)or i(b,s,f2,k)
 if not s then
-return n,c(#b/4),nil,false
+return n,E(#b/4),nil,false
 end
 local l,f3=nil,false
-if f and f2.from.stream and r.streams(e2)then
+if f and f2.f.stream and r.s11(e2)then
 l={}
 f3=w(l,b,s,f2)
 end
 if m then
 l=l or{}
-maxtokens.hold(l,b,s,f2,e2,m)
+K.h2(l,b,s,f2,e2,m)
 end
-return n,e(b,f2),l and edits.apply(l,b),f3
+return n,e(b,f2),l and D.a4(l,b),f3
 end
 return r
 end)()
-local limits = (function()
-local f,g,m,m2=string.format,string.gmatch,string.match,math.max
-local t,t2=tonumber,type
-local N={"limit","remaining","reset"}
+local H2=(function()
+local h={}
+function h.set(h,n,v)
+h:remove(n)
+h:add(n,v)
+end
+function h.settle(h2,n,d)
+local c=h2:getNumValues(n)
+local v
+for i=0,c-1 do
+v=v or T2.h5(h2:getAtIndex(n,i)or"")
+end
+v=v or d
+if not v then
+if c>0 then
+h2:remove(n)
+end
+elseif c~=1 or h2:getAtIndex(n,0)~=v then
+h.set(h2,n,v)
+end
+return v
+end
+return h
+end)()
+local Y=(function()
+local i={
+U="Nobody knows who sends this request: it has no credentials, or they name no user.",
+}
+local function d(v)
+if v==L(v)then
+return O("%.0f",v)
+end
+local s=O("%.15g",v)
+return N(s)==v and s or O("%.17g",v)
+end
+local function f(h,n,p)
+local v=h:streamInfo():dynamicMetadata():get(n)
+for i=1,#p do
+if T(v)~="table"then
+return nil
+end
+v=v[p[i]]
+end
+local k=T(v)
+if k=="number"then
+return d(v)
+end
+return(k=="string"or k=="boolean")and T2.h5(T3(v))or nil
+end
+function i.c12(h,l)
+for i=1,#l do
+local o=l[i]
+local d=T(o.default)=="string"and T2.h5(o.default)
+h:remove(o.header)
+if d then
+h:add(o.header,d)
+end
+end
+end
+function i.t6(h,h2,o)
+local v=f(h,o.namespace,o.path)
+if v then
+H2.set(h2,o.header,v)
+end
+end
+return i
+end)()
+local B2=(function()
+local b={}
+local function s(b,m)
+local m2=b.models or{}
+for i=1,#m2 do
+if m2[i]==m then
+return true
+end
+end
+return false
+end
+local function f(l,m)
+for i=1,#l do
+if s(l[i],m)then
+return l[i].name
+end
+end
+return nil
+end
+local function k(l,n)
+for i=1,#l do
+if l[i].name==n then
+return true
+end
+end
+return false
+end
+function b.c9(h,n,l,m)
+local n2=H2.settle(h,n)
+if n2 then
+return not k(l,n2)and O("The backend `%s` does not exist.",n2)or nil
+end
+local c=m and f(l,m)or f(l,"*")
+if not c and not m and l[1]then
+c=l[1].name
+end
+if c then
+H2.set(h,n,c)
+return nil
+elseif not m or m=="unknown"then
+return"No model could be read from the request, and no backend takes such requests."
+end
+return O("The model `%s` does not exist or you do not have access to it.",m)
+end
+return b
+end)()
+local L2=(function()
+local N2={"limit","remaining","reset"}
 local l={}
 local function i(n)
-return f("%.0f",n)
+return O("%.0f",n)
 end
 local function l2(h,n)
 local c=h:getNumValues(n)
-if t2(c)~="number"or c<1 then
+if T(c)~="number"or c<1 then
 return nil
 end
 local v=h:getAtIndex(n,c-1)
-return t2(v)=="string"and v or nil
+return T(v)=="string"and v or nil
 end
 local function n(v)
-local d=v and m(v,"^%s*(%d+)")
-return d and t(d)or nil
+local d=v and M2(v,"^%s*(%d+)")
+return d and N(d)or nil
 end
-function l.take(h)
+function l.t5(h)
 local p=l2(h,"x-ratelimit-limit")
 local r,r2=l2(h,"x-ratelimit-remaining"),l2(h,"x-ratelimit-reset")
-for i=1,#N do
-h:remove("x-ratelimit-"..N[i])
+for i=1,#N2 do
+h:remove("x-ratelimit-"..N2[i])
 end
 local l=n(p)
 if not l then
 return nil
 end
-return{limit=l,policies=p,remaining=n(r),reset=n(r2)or 1}
+return{limit=l,p9=p,remaining=n(r),reset=n(r2)or 1}
 end
 local function b(o,o2,r)
 if not o2 then
@@ -1836,9 +2140,9 @@ return o.kind=="tokens"and o2.kind~="tokens"
 end
 function l.find(l,s)
 local w,n,f={},false,nil
-for l,w2 in g(s.policies,"(%d+);w=(%d+)")do
-if t(l)==s.limit then
-w[t(w2)],n=true,true
+for l,w2 in G2(s.p9,"(%d+);w=(%d+)")do
+if N(l)==s.limit then
+w[N(w2)],n=true,true
 end
 end
 for i=1,#l do
@@ -1858,32 +2162,27 @@ h:remove(n)
 h:add(n,v)
 end
 local function r(h,l,r,r2)
-for i=1,#N do
-h:remove("x-ratelimit-"..N[i].."-tokens")
-h:remove("x-ratelimit-"..N[i].."-requests")
+for i=1,#N2 do
+h:remove("x-ratelimit-"..N2[i].."-tokens")
+h:remove("x-ratelimit-"..N2[i].."-requests")
 end
 h:add("x-ratelimit-limit-"..l.kind,i(l.quantity))
 h:add("x-ratelimit-remaining-"..l.kind,i(r))
 h:add("x-ratelimit-reset-"..l.kind,i(r2))
 end
-function l.admit(h,l,s)
-r(h,l,m2(0,(s.remaining or 0)+l.quantity-l.reported),s.reset)
+function l.a3(h,l,s)
+r(h,l,A(0,(s.remaining or 0)+l.quantity-l.reported),s.reset)
 end
 function l.refused(h,s,s2)
-return s==429
-and s2~=nil
-and s2.remaining==0
-and not h:get("content-length")
-and not h:get("content-type")
-and not h:get("date")
+return s==429 and s2~=nil and s2.remaining==0 and R.b3(h)
 end
-function l.refuse(h,l,s2,m)
-local w=m2(1,s2.reset)
+function l.r3(h,l,s2,m,a)
+local w=A(1,s2.reset)
 local k,w2="tokens",""
 if l then
 r(h,l,0,s2.reset)
 k=l.kind
-w2=f(" on %s per %s: limit %s, used up",k,l.unit,i(l.quantity))
+w2=O(" on %s per %s: limit %s, used up",l.what or k,l.unit,i(l.quantity))
 end
 s(h,"retry-after",i(w))
 s(h,"retry-after-ms",i(w*1000))
@@ -1891,124 +2190,351 @@ s(h,"content-type","application/json")
 if w>60 then
 s(h,"x-should-retry","false")
 end
-local m=f("Rate limit reached for %s%s. Please try again in %ss.",m,w2,i(w))
-return f(
-'{"error":{"message":%s,"type":"%s","param":null,"code":"rate_limit_exceeded"}}',
-text.quote(m),
-k
-)
+local m=O("Rate limit reached for %s%s. Please try again in %ss.",m,w2,i(w))
+return R.body(a,"refused",m,{type=k,w4=w})
 end
 return l
 end)()
-local response = (function()
-local f,l,m,t=string.find,string.lower,string.match,tonumber
+local R2=(function()
+local r={}
+r.P="/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
+local function v(n)
+local o=""
+while n>=128 do
+o=o..H(n%128+128)
+n=L(n/128)
+end
+return o..H(n)
+end
+local function f(t,v2)
+return H(t)..v(#v2)..v2
+end
+local function d(c,h)
+local p={}
+for i=1,#c.entries do
+local e=c.entries[i]
+p[i]=f(10,f(10,e[1])..f(18,e[2]))
+end
+p[#p+1]=f(26,H(8)..v(h))
+return C(p)
+end
+function r.f5(d2,c,b)
+local p={f(10,d2)}
+for i=1,#c do
+p[i+1]=f(18,d(c[i],b and c[i].h6 or 0))
+end
+local m=C(p)
+local s=#m
+return H(0,L(s/16777216),L(s/65536)%256,L(s/256)%256,s%256)
+..m
+end
+local function n(d,a)
+local v,s=0,1
+local c=B(d,a)
+while c do
+v,s,a=v+c%128*s,s*128,a+1
+if c<128 then
+return v,a
+end
+c=B(d,a)
+end
+return nil
+end
+local function v(d,w)
+local f,a={},1
+while a<=#d do
+local t,v
+t,a=n(d,a)
+local w2=t and t%8
+if w2==0 or w2==2 then
+v,a=n(d,a)
+if w2==2 and v then
+v,a=S(d,a,a+v-1),a+v
+end
+else
+a=(w2==1 or w2==5)and a+(w2==1 and 8 or 4)or nil
+end
+if not a or a>#d+1 then
+return nil
+end
+if v and L(t/8)==w then
+f[#f+1]=v
+end
+end
+return f
+end
+function r.l(b,c)
+local a,b2,c2,d,e=B(b,1,5)
+if a~=0 or not e or((b2*256+c2)*256+d)*256+e~=#b-5 then
+return nil
+end
+local s=v(S(b,6),2)
+if not s or#s~=c then
+return nil
+end
+local l={}
+for i=1,c do
+local l2,r=v(s[i],2),v(s[i],3)
+l[i]=l2 and l2[1]and(r[1]or 0)or false
+end
+return l
+end
+return r
+end)()
+local S2=(function()
+local s={}
+local B="by_"
+local M2=16384
+local T2=16
+local B2=10000
+function s.n6(h)
+local r=X.settle(h)
+if not r then
+return
+end
+local h2=h:headers()
+for i=1,#r.headers do
+local n=r.headers[i]
+local v=h2:get(n)
+if v then
+M.set(h,B..n,v)
+end
+end
+end
+function s.o4(h,r,h2)
+local r2=X.settle(h)
+if not r2 then
+return
+end
+r.settle,r.m.d4=r2,r2.limits
+local l=N(h2:get("content-length")or"")
+if l and l>M2 then
+h2:remove("content-length")
+else
+r.length=l
+end
+end
+function s.p8(r,s,m)
+if r.t3 then
+s,r.t3=r.t3..s,nil
+end
+if m and r.settle and r.m.e3 and#s>M2 then
+r.t3=S(s,-T2)
+return S(s,1,-T2-1)
+end
+return s
+end
+function s.c10(r,s)
+local a=r.m.e3 or r.length and r.m.b2>=r.length
+return r.settle and a and not r.t3 and#s<=M2
+end
+local function a(l,k)
+for i=1,#l.match do
+local o=l.match[i]
+if k[B..o.header]~=o.value then
+return false
+end
+end
+return true
+end
+local function e(l,k)
+local o={}
+for i=1,#l.entries do
+local e=l.entries[i]
+local v=e.value or k[B..e.header]
+if not v then
+return nil
+end
+o[i]={e.key,v}
+end
+return o
+end
+function s.p11(h,r)
+local k,c=M.get(h),{}
+for i=1,#r.limits do
+local l=r.limits[i]
+local h=N(k[l.due])or 0
+local n=h>0 and a(l,k)and e(l,k)
+if n then
+c[#c+1]={due=l.due,h6=h,entries=n}
+end
+end
+return c[1]and{route=r,c5=c,l7=R2.f5(r.domain,c)}
+end
+function s.a2(c,b)
+local r=c.route
+local h={
+[":method"]="POST",
+[":path"]=R2.P,
+[":authority"]=r.cluster,
+["content-type"]="application/grpc",
+["te"]="trailers",
+}
+if b then
+return r.cluster,h,R2.f5(r.domain,c.c5,true),B2,true
+end
+return r.cluster,h,c.l7,r.timeoutMs
+end
+local function l(c,h,b)
+local a=T(h)=="table"
+and h[":status"]=="200"
+and(h["grpc-status"]or"0")=="0"
+and T(b)=="string"
+return a and R2.l(b,#c.c5)
+end
+function s.c8(h,c,h2,b)
+local f,c2=l(c,h2,b)or{},{}
+for i=1,#f do
+if f[i]then
+local c=c.c5[i]
+c.l=f[i]
+c2[#c2+1]=c
+end
+end
+if not c2[1]then
+return false
+end
+c.c5,c.l7=c2,R2.f5(c.route.domain,c2)
+h:httpCall(s.a2(c,true))
+for i=1,#c2 do
+M.set(h,c2[i].due,0)
+end
+return true
+end
+function s.s7(c,h,b)
+local n=l(c,h,b)or{}
+for i=1,#n do
+local c=c.c5[i]
+if n[i]and n[i]>A(0,c.l-c.h6)and n[i]<=c.l then
+return false
+end
+end
+return true
+end
+return s
+end)()
+local R3=(function()
 local r={}
 local function k(h)
 local v=h:get("content-type")
-return v and m(l(v),"^[^%s;,]*")or""
+return v and M2(W(v),"^[^%s;,]*")or""
 end
 local function p(h)
 local e=h:get("content-encoding")
-return not e or l(e)=="identity"
+return not e or W(e)=="identity"
 end
 local function r2(h,h2,k2)
-local s={meter=meter.new(context.usage(h),k2)}
+local s={m=M.n2(X.usage(h),k2,X.costs(h))}
+S2.o4(h,s,h2)
 if not p(h2)then
 return s
 end
 local k=k(h2)
-s.sink=events.new(s.meter)
+s.s2=E4.n2(s.m)
 if k=="application/vnd.amazon.eventstream"then
-s.messages=eventstream.new()
-s.meter.streamed=true
+s.messages=E3.n2()
+s.m.s6=true
 return s
 end
-s.undecided=true
-s.events=k=="text/event-stream"
-s.meter.streamed=s.events
-s.hold=s.events and k2.forced_usage==true
-if s.hold then
+s.u2=true
+s.e5=k=="text/event-stream"
+s.m.s6=s.e5
+s.h2=s.e5 and k2.forced_usage==true
+if s.h2 then
 h2:remove("content-length")
 end
 return s
 end
 local function d(s,b)
-if f(b,"^[ \t\r\n\239\187\191]*[{%[]")then
-s.document=document.new(s.sink)
-s.meter.streamed=false
-elseif f(b,s.events and"[^\r\n]"or"[^ \t\r\n\239\187\191]")then
-s.stream=sse.new(s.hold)
+if F(b,"^[ \t\r\n\239\187\191]*[{%[]")then
+s.d2=D2.n2(s.s2)
+s.m.s6=false
+elseif F(b,s.e5 and"[^\r\n]"or"[^ \t\r\n\239\187\191]")then
+s.stream=S3.n2(s.h2)
 else
 return
 end
-s.undecided=false
+s.u2=false
 end
-function r.open(h)
-local k=meter.get(h)
+local function o(h,h2,s,s2,a)
+if L2.refused(h2,s,s2)then
+return"refused"
+end
+local a2=a and R.a5(h2,s,s2)
+return a2 and#X.limits(h)>0 and a2 or R.d5(h2,s,a)
+end
+function r.o4(h)
+local k=M.get(h)
+local a=next(k)~=nil
 if k.usage_source==nil then
-meter.default(h)
+M.default(h)
 end
 local h2=h:headers()
-local s=t(h2:get(":status")or"")or 0
-local s2=limits.take(h2)
-if limits.refused(h2,s,s2)then
-return{refusal=s2}
+local s=N(h2:get(":status")or"")or 0
+local s2=L2.t5(h2)
+local k2=o(h,h2,s,s2,a)
+if k2 then
+return{r4={kind=k2,s8=s,s7=s2}}
 end
-local l=s2 and s~=429 and limits.find(context.limits(h),s2)
+local l=s2 and s~=429 and L2.find(X.limits(h),s2)
 if l then
-limits.admit(h2,l,s2)
+L2.a3(h2,l,s2)
 end
 if s<200 or s>299 or k.unmetered then
 return{}
 end
 local s=r2(h,h2,k)
-s.meter:write(h)
+s.m:w5(h)
 return s
 end
-function r.refuse(h,s,b)
-if b:length()>0 then
+function r.r3(h,r,b)
+local k,h2,s=M.get(h),h:headers(),b:length()
+if r.kind=="unidentified"or r.kind=="forbidden"then
+b:setBytes(R.d6(h2,r.kind,s>0 and b:getBytes(0,s)or""))
+elseif s>0 then
 return
+elseif r.kind=="unavailable"then
+b:setBytes(R.p10(h2,k.api,r.s8))
+else
+local l=L2.find(X.limits(h),r.s7)
+b:setBytes(L2.r3(h2,l,r.s7,k.model or"unknown",k.api))
 end
-local m=meter.get(h).model or"unknown"
-local l=limits.find(context.limits(h),s)
-b:setBytes(limits.refuse(h:headers(),l,s,m))
 end
-function r.push(s,h,b)
+function r.p(s,h,b)
 local o
-if s.undecided then
+if s.u2 then
 d(s,b)
 end
-s.meter.bytes=s.meter.bytes+#b
+s.m.b2=s.m.b2+#b
 if s.stream then
-o=sse.push(s.stream,b,s.sink)
-elseif s.document then
-document.push(s.document,b)
-elseif s.messages and not eventstream.push(s.messages,b,s.sink)then
+o=S3.p(s.stream,b,s.s2)
+elseif s.d2 then
+D2.p(s.d2,b)
+elseif s.messages and not E3.p(s.messages,b,s.s2)then
 s.messages=nil
-s.meter.streamed=false
+s.m.s6=false
 end
-s.meter:write(h)
+s.m:w5(h)
 return o~=b and o or nil
 end
-function r.close(s,h)
-local o=s.stream and sse.finish(s.stream,s.sink)
-s.meter:finish(h)
+function r.c6(s,h)
+local o=s.stream and S3.f4(s.stream,s.s2)
+s.m:f4(h)
 return o~=""and o or nil
 end
 return r
 end)()
 do
-local g,l,s=string.gsub,string.lower,string.sub
-local pairs,p,t,t2,t3=pairs,pcall,tonumber,tostring,type
+local M2=10
 local U={GET=true,HEAD=true,OPTIONS=true,CONNECT=true}
 local function f(h,m)
-p(h.logErr,h,"llmroute: "..s(t2(m),1,200))
-p(function()
-meter.set(h,"filter_error",(t(meter.get(h).filter_error)or 0)+1)
+P(h.logErr,h,"llmroute: "..S(T3(m),1,200))
+P(function()
+M.set(h,"filter_error",(N(M.get(h).filter_error)or 0)+1)
 end)
 end
-local function g2(h,r,...)
-local o,r=p(r,...)
+local function g(h,r,...)
+local o,r=P(r,...)
 if not o then
 f(h,r)
 return nil
@@ -2022,110 +2548,170 @@ end
 local function s(b,c)
 b:setBytes(c)
 end
-local function s2(h,n,v)
-h:remove(n)
-h:add(n,v)
+local function l(h,h2,r)
+local e,i=P2.r2(h2:get(":path")or"")
+r.e,r.i3,r.api=e,i,Q.api(e)
+if r.api~="openai"then
+M.set(h,"api",r.api)
 end
-local function s3(h,n,d)
-local c=h:getNumValues(n)
-local v
-for i=0,c-1 do
-v=v or text.header_value(h:getAtIndex(n,i)or"")
-end
-v=v or d
-if c~=1 or h:getAtIndex(n,0)~=v then
-s2(h,n,v)
+if r.costs[1]then
+M.n5(h,r.costs)
 end
 end
-local function s4(h)
-local h2=h:headers()
-for n,d in pairs(context.defaults(h))do
-if t3(d)=="string"then
-s3(h2,n,d)
+local function s2(h,d)
+for n,d in pairs(d)do
+if T(d)=="string"then
+H2.settle(h,n,d)
 end
 end
-h2:remove("accept-encoding")
+h:remove("accept-encoding")
 end
-local function p2(h)
-local c=g(l(h:get("content-encoding")or""),"[ \t]+","")
+local function p(h)
+local c=G(W(h:get("content-encoding")or""),"[ \t]+","")
 return c==""or c=="identity"
 end
-local function o(h)
-local s=t(h:headers():get("content-length")or"")
-return s and s>context.body_limit(h)and s
+local function o(h,l)
+local s=N(h:get("content-length")or"")
+return s and s>l and s
 end
-local function r(h,b2,s)
+local function r(h,r,b2,s)
 local h2=h:headers()
-local e,i=path.read(h2:get(":path")or"")
-local m,e2,r,f
-if request.counts(e)then
-meter.set(h,"unestimated",true)
+local e,i=r.e,r.i3
+local m,e2,r2,f
+if Q.c4(e)then
+M.set(h,"unestimated",true)
 end
-if s or not p2(h2)then
-m,e2=request.unread(s or b2 and b2:length()or 0,i)
+if s or not p(h2)then
+m,e2=Q.u3(s or b2 and b2:length()or 0,i)
 else
-local f2=request.streams(e)and context.forces(h)
+local f2=Q.s11(e)and X.f6(h)
 local k=h2:get("content-type")or""
 local b=b2 and b(b2)or""
-m,e2,r,f=
-request.read(b,e,i,k,f2,context.max_tokens(h))
+m,e2,r2,f=
+Q.r2(b,e,i,k,f2,X.max_tokens(h))
 end
-s2(h2,context.model_header(h),m)
-meter.set(h,"model",m)
-meter.set(h,"prompt_estimate",e2)
-if r then
-b2:setBytes(r)
+H2.set(h2,r.m4,m)
+M.set(h,"model",m)
+M.set(h,"prompt_estimate",e2)
+if r2 then
+b2:setBytes(r2)
 if f then
-meter.set(h,"forced_usage",true)
+M.set(h,"forced_usage",true)
 end
 end
+end
+local function i(h,h2,r)
+for i=1,#r.metadata do
+g(h,Y.t6,h,h2,r.metadata[i])
+end
+return not r.identity or g(h,H2.settle,h2,r.identity)
+end
+local function m(h,r,m)
+local n=r.b7
+if not n then
+return nil
+end
+local h2=h:headers()
+local m=m and h2:get(r.m4)or nil
+return B2.c9(h2,n,X.backends(h),m)
+end
+local function r2(h,r,s,k,m)
+local h2={[":status"]=s,["content-type"]="application/json"}
+h:respond(h2,R.body(r.api,k,m))
 end
 function envoy_on_request(h)
-g2(h,meter.default,h)
-local h2=g2(h,context.model_header,h)or"x-ai-gateway-llm-model-name"
-g2(h,s2,h:headers(),h2,"unknown")
-g2(h,s4,h)
-if U[h:headers():get(":method")or""]then
-g2(h,meter.set,h,"unmetered",true)
+g(h,M.default,h)
+local r3=g(h,X.r6,h)or X.none()
+local h2=h:headers()
+g(h,H2.set,h2,r3.m4,"unknown")
+g(h,Y.c12,h2,r3.metadata)
+g(h,l,h,h2,r3)
+if not i(h,h2,r3)then
+return r2(h,r3,"401","unidentified",Y.U)
+end
+g(h,s2,h2,r3.defaults)
+local m2=not U[h2:get(":method")or""]
+if m2 then
+local s=g(h,o,h2,r3.b6)
+local b=not s and h:body()or nil
+g(h,r,h,r3,b,s)
+else
+g(h,M.set,h,"unmetered",true)
+end
+local w=g(h,m,h,r3,m2)
+if w then
+return r2(h,r3,"404","no_model",w)
+end
+g(h,S2.n6,h)
+end
+local function l(h,c)
+local o,h2,b=P(h.httpCall,h,S2.a2(c))
+if not o then
+f(h,h2)
+return nil
+end
+return h2,b
+end
+local function b2(h,r)
+local c=r.settle and g(h,S2.p11,h,r.settle)
+if not c then
 return
 end
-local s=g2(h,o,h)
-local b=not s and h:body()or nil
-g2(h,r,h,b,s)
+local h2,b=l(h,c)
+local w=g(h,S2.c8,h,c,h2,b)
+local l2=0
+while w and l2<M2 do
+l2=l2+1
+h2,b=l(h,c)
+w=not g(h,S2.s7,c,h2,b)
 end
-local function s2(h,r)
-local l,s2,b2
+end
+local function f2(h,r,l,s2)
+local r2=g(h,R3.c6,r,h)
+if l and(r2 or r.t3)then
+P(s,l,s2..(r.t3 or"")..(r2 or""))
+end
+b2(h,r)
+end
+local function p(h,r,c)
+local b=g(h,b,c)or""
+local o,o2=P(R3.p,r,h,b)
+if not o then
+f(h,o2)
+o2=r.stream and r.stream.h2 and S3.h7(r.stream)..b or nil
+end
+local s2=S2.p8(r,o2 or b,o)
+if s2~=b then
+g(h,s,c,s2)
+end
+return s2,not o
+end
+local function s(h,r)
+local l,s,b
 local n=h:bodyChunks()
 local c=n()
 while c do
-l,s2=c,""
-if not b2 then
-local b=g2(h,b,c)or""
-local o,o2=p(response.push,r,h,b)
-if not o then
-f(h,o2)
-b2=true
-o2=r.stream and r.stream.hold and sse.held(r.stream)..b or nil
-end
-s2=o2 or b
-if o2 then
-g2(h,s,c,o2)
+l,s=c,""
+if not b then
+s,b=p(h,r,c)
+if not b and S2.c10(r,s)then
+f2(h,r,l,s)
+return
 end
 end
 c=n()
 end
-local r=not b2 and g2(h,response.close,r,h)
-if r and l then
-p(s,l,s2..r)
+if not b then
+f2(h,r,l,s)
 end
 end
 function envoy_on_response(h)
-local r=g2(h,response.open,h)
-if r and r.refusal then
+local r=g(h,R3.o4,h)
+if r and r.r4 then
 local b=h:body(true)
-g2(h,response.refuse,h,r.refusal,b)
-elseif r and r.meter then
-s2(h,r)
+g(h,R3.r3,h,r.r4,b)
+elseif r and r.m then
+s(h,r)
 end
 end
 end

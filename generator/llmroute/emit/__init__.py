@@ -23,5 +23,6 @@ def emit(
     if target == ENVOY_GATEWAY:
         return (gateway_stream(plan, documents),)
     if target == COMPOSE:
-        return (compose(), envoy_static(plan, options or OPTIONS), *ratelimit_config(plan))
+        bootstrap = envoy_static(plan, options or OPTIONS)
+        return (compose(secret=bootstrap.secret), bootstrap, *ratelimit_config(plan))
     return (envoy_static(plan, options or EnvoyOptions()), *ratelimit_config(plan))

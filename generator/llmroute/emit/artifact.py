@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One file: its path below the output directory, with '/', and its text."""
+    """One file: its path below the output directory, with '/', and its text. ``secret``: for its owner's eyes alone."""
 
     path: str
     text: str
+    secret: bool = False

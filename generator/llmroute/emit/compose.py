@@ -36,9 +36,12 @@ _GET: Final = r"GET %s HTTP/1.1\r\nhost: llmroute\r\nconnection: close\r\n\r\n"
 _HEALTHY: Final = {"interval": "5s", "timeout": "3s", "retries": 12}
 
 
-def compose() -> Artifact:
-    """``compose.yaml``: the same for every plan, as all that differs is in the files beside it."""
-    services = {ENVOY_SERVICE: _envoy(), RATELIMIT_SERVICE: _ratelimit(), REDIS_SERVICE: _redis()}
+def compose(*, secret: bool = False) -> Artifact:
+    """``compose.yaml``: the same for every plan, as all that differs is in the files beside it.
+
+    But for one thing: whether the bootstrap is ``secret``, so that its owner alone can read it.
+    """
+    services = {ENVOY_SERVICE: _envoy(secret=secret), RATELIMIT_SERVICE: _ratelimit(), REDIS_SERVICE: _redis()}
     return Artifact(COMPOSE, dump({"services": services, "volumes": {"counters": {}}}))
 
 
@@ -46,10 +49,12 @@ def _image(variable: str) -> str:
     return f"${{{variable}:-{IMAGES[variable]}}}"
 
 
-def _envoy() -> dict[str, Any]:
+def _envoy(*, secret: bool) -> dict[str, Any]:
+    root = Comment("The bootstrap holds clients' keys, and nobody else may read it.", {"ENVOY_UID": "0"})
     return {
         "image": _image("LLMROUTE_ENVOY_IMAGE"),
         "command": ["envoy", "-c", "/etc/envoy/envoy.yaml", "--log-level", "warning"],
+        **({"environment": root} if secret else {}),
         "volumes": [f"./{BOOTSTRAP}:/etc/envoy/envoy.yaml:ro"],
         "ports": [
             Comment("Loopback: put something with TLS in front before others may come.", _published()),

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from llmroute.emit.envoy_clusters import RATELIMIT_CLUSTER
 from llmroute.emit.envoy_rate_limits import rate_limits
+from llmroute.emit.envoy_types import http_filter, typed
 from llmroute.emit.filter_context import filter_context
+from llmroute.emit.settle import on_envoy
 from llmroute.plan import Backend, Route
 from llmroute.render.lua import filter_source
 from llmroute.render.yaml import Block, Comment
 
-_TYPES: Final = "type.googleapis.com/envoy.extensions.filters.http"
 _LUA: Final = "envoy.filters.http.lua"
 _RATELIMIT: Final = "envoy.filters.http.ratelimit"
 _ROUTER: Final = "envoy.filters.http.router"
@@ -37,6 +39,7 @@ class HttpFilters:
         ratelimit = {
             "domain": Comment("Each route has a domain of its own.", "llmroute"),
             "failure_mode_deny": Comment(_WHEN_AWAY[self.fail_closed], self.fail_closed),
+            "status_on_error": {"code": 503},
             "timeout": "1s",
             "enable_x_ratelimit_headers": "DRAFT_VERSION_03",
             "disable_x_envoy_ratelimited_header": True,
@@ -46,24 +49,24 @@ class HttpFilters:
             },
         }
         return [
-            _filter(_LUA, "lua.v3.Lua", {"default_source_code": {"inline_string": Block(filter_source())}}),
-            _filter(_RATELIMIT, "ratelimit.v3.RateLimit", ratelimit),
-            _filter(_ROUTER, "router.v3.Router", {"suppress_envoy_headers": True}),
+            http_filter(_LUA, "lua.v3.Lua", {"default_source_code": {"inline_string": Block(filter_source())}}),
+            http_filter(_RATELIMIT, "ratelimit.v3.RateLimit", ratelimit),
+            http_filter(_ROUTER, "router.v3.Router", {"suppress_envoy_headers": True}),
         ]
 
 
 def route_config(route: Route, backend: Backend, domain: str) -> dict[str, Any]:
     """``typed_per_filter_config`` of requests to ``backend``."""
     return {
-        _LUA: _typed("lua.v3.LuaPerRoute", {"filter_context": filter_context(route)}),
+        **lua_config(route),
         # Here, not in the route's own rate_limits: those drop hits_addend without a word.
-        _RATELIMIT: _typed("ratelimit.v3.RateLimitPerRoute", {"domain": domain, "rate_limits": rate_limits(backend)}),
+        _RATELIMIT: typed(
+            "ratelimit.v3.RateLimitPerRoute", {"domain": domain, "rate_limits": rate_limits(route, backend)}
+        ),
     }
 
 
-def _filter(name: str, message: str, config: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, "typed_config": _typed(message, config)}
-
-
-def _typed(message: str, config: dict[str, Any]) -> dict[str, Any]:
-    return {"@type": f"{_TYPES}.{message}", **config}
+def lua_config(route: Route) -> dict[str, Any]:
+    """``typed_per_filter_config`` of requests that no backend has yet: nothing is limited before one does."""
+    context = filter_context(route, on_envoy(route, RATELIMIT_CLUSTER))
+    return {_LUA: typed("lua.v3.LuaPerRoute", {"filter_context": context})}

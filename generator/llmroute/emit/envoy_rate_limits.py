@@ -12,8 +12,9 @@ from typing import Any
 from urllib.parse import quote
 
 from llmroute import names
-from llmroute.encoding import encode
-from llmroute.plan import Backend, Limit, Match, Selector
+from llmroute.emit.charges import charge_key
+from llmroute.encoding import Charge, encode
+from llmroute.plan import Backend, Limit, Match, Route, Selector
 from llmroute.render.yaml import Comment
 
 Entry = tuple[str, str | None]
@@ -30,19 +31,24 @@ def _fixed(selector: Selector) -> str | None:
     return None if selector.match is Match.DISTINCT else quote(selector.value or "", safe="/:@ ,=+^$()[]{}|?!")
 
 
-def rate_limits(backend: Backend) -> list[Any]:
-    """``RateLimitPerRoute.rate_limits`` for requests to ``backend``."""
-    return [action for limit in backend.limits for action in _actions(limit)]
+def rate_limits(route: Route, backend: Backend) -> list[Any]:
+    """``RateLimitPerRoute.rate_limits`` for requests of ``route`` to ``backend``."""
+    return [action for limit in (*backend.limits, *route.limits_of_all) for action in _actions(route, limit)]
 
 
-def _actions(limit: Limit) -> Iterator[Any]:
+def _actions(route: Route, limit: Limit) -> Iterator[Any]:
     encoded = encode(limit)
     actions = [_action(entry, None) for entry in chain(limit)[:1]]
     actions += [_action(entry, s) for entry, s in zip(chain(limit)[1:], limit.selectors, strict=True)]
-    yield Comment(encoded.comment, {"actions": actions, "hits_addend": {"number": encoded.check_cost}})
-    if encoded.charged:
-        charge = f"%DYNAMIC_METADATA({names.METADATA_NAMESPACE}:{names.TOTAL_TOKENS})%"
-        yield {"actions": actions, "hits_addend": {"format": charge}, "apply_on_stream_done": True}
+    comments = [encoded.comment]
+    if encoded.check_cost is not None:
+        yield Comment(comments.pop(), {"actions": actions, "hits_addend": {"number": encoded.check_cost}})
+    if encoded.charge:
+        hits: dict[str, Any] = {"number": encoded.charge}
+        if encoded.charge is Charge.USAGE:
+            hits = {"format": f"%DYNAMIC_METADATA({names.METADATA_NAMESPACE}:{charge_key(route, limit)})%"}
+        charge = {"actions": actions, "hits_addend": hits, "apply_on_stream_done": True}
+        yield Comment(comments.pop(), charge) if comments else charge
 
 
 def _action(entry: Entry, selector: Selector | None) -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from llmroute import names
 from llmroute.emit.artifact import Artifact
-from llmroute.emit.envoy_filters import HttpFilters, route_config
+from llmroute.emit.envoy_clusters import RATELIMIT_CLUSTER, TRUSTED_CA, Clusters, ratelimit_cluster, socket
+from llmroute.emit.envoy_filters import HttpFilters, lua_config, route_config
+from llmroute.emit.envoy_identity import has_keys, identity_clusters, identity_config, identity_filters
 from llmroute.emit.filter_context import held_bytes
 from llmroute.emit.ratelimit_config import domain
 from llmroute.plan import Backend, Endpoint, Plan, Route
@@ -17,13 +18,12 @@ from llmroute.render.yaml import Comment, dump
 
 BOOTSTRAP: Final = "envoy.yaml"
 LISTENER: Final = "llmroute"
-RATELIMIT_CLUSTER: Final = "ratelimit"
+NOBODY: Final = "nobody"
+"""The cluster without an endpoint."""
 _HTTP: Final = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-_HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _BODY: Final = (
     "A body is held to be read, and may grow by 4 KiB in the filter. A longer one that says so passes unread."
 )
-_TLS: Final = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +31,39 @@ class EnvoyOptions:
     """Addresses of the bootstrap. ``ratelimit`` is the gRPC address of the rate limit service.
 
     ``fail_closed``: while that service is away requests are refused; otherwise they pass, unmetered.
+    ``trusted_ca``: the file of authorities that backends with TLS are held to.
     """
 
     listen: Endpoint = Endpoint("0.0.0.0", 10000)  # noqa: S104 a gateway serves everyone
     admin: Endpoint = Endpoint("127.0.0.1", 9901)
     ratelimit: Endpoint = Endpoint("127.0.0.1", 8081)
     fail_closed: bool = True
+    trusted_ca: str = TRUSTED_CA
 
 
 def envoy_static(plan: Plan, options: EnvoyOptions) -> Artifact:
     """``envoy.yaml``. Every backend needs an endpoint: ``check`` has seen to it."""
-    clusters = {_cluster_name(r, b): _cluster(_cluster_name(r, b), b) for r in plan.routes for b in r.backends}
+    clusters = Clusters(options.trusted_ca)
+    backends, keys = _backends(plan, clusters), identity_clusters(plan, clusters)
     resources = {
         "listeners": [_listener(plan, options)],
-        "clusters": [*clusters.values(), _ratelimit_cluster(options.ratelimit)],
+        "clusters": [*backends, *keys, ratelimit_cluster(options.ratelimit)],
     }
-    admin = {"address": _socket(options.admin)}
-    return Artifact(BOOTSTRAP, dump({"admin": admin, "static_resources": resources}))
+    admin = {"address": socket(options.admin)}
+    return Artifact(BOOTSTRAP, dump({"admin": admin, "static_resources": resources}), secret=has_keys(plan))
+
+
+def _backends(plan: Plan, clusters: Clusters) -> Iterator[dict[str, Any]]:
+    by_name = {_cluster_name(r, b): (r, b) for r in plan.routes for b in r.backends}
+    for name, (route, backend) in by_name.items():
+        yield clusters.build(name, backend.endpoints, route.admission.max_in_flight)
+    if any(_chooses(route) for route in plan.routes):
+        yield clusters.build(NOBODY, ())
+
+
+def _chooses(route: Route) -> bool:
+    """Whether the filter sends requests that name no backend to one of several."""
+    return route.routes_by_model and not route.takes_unnamed
 
 
 def _listener(plan: Plan, options: EnvoyOptions) -> dict[str, Any]:
@@ -64,12 +80,15 @@ def _listener(plan: Plan, options: EnvoyOptions) -> dict[str, Any]:
             "name": LISTENER,
             "virtual_hosts": [{"name": LISTENER, "domains": ["*"], "routes": list(_routes(plan))}],
         },
-        "http_filters": HttpFilters(RATELIMIT_CLUSTER, options.fail_closed).build(),
+        "http_filters": [
+            *identity_filters(plan),
+            *HttpFilters(RATELIMIT_CLUSTER, options.fail_closed).build(),
+        ],
     }
     chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
     return {
         "name": LISTENER,
-        "address": _socket(options.listen),
+        "address": socket(options.listen),
         "enable_reuse_port": Comment("A second Envoy on this port is refused, not served half.", False),  # noqa: FBT003
         "filter_chains": [chain],
     }
@@ -85,6 +104,8 @@ def _routes(plan: Plan) -> Iterator[dict[str, Any]]:
     for route in plan.routes:
         if route.takes_unnamed:
             yield _route(route, route.backends[0], named=False)
+        elif _chooses(route):
+            yield _undecided(route)
 
 
 def _route(route: Route, backend: Backend, *, named: bool) -> dict[str, Any]:
@@ -98,60 +119,31 @@ def _route(route: Route, backend: Backend, *, named: bool) -> dict[str, Any]:
     }
     if any(e.tls for e in backend.endpoints):
         action["host_rewrite_literal"] = backend.endpoints[0].host
+    name = f"{domain(route)}/{backend.name}" + ("" if named else "/unnamed")
+    return _entry(route, name, match, action, route_config(route, backend, domain(route)))
+
+
+def _undecided(route: Route) -> dict[str, Any]:
+    """Requests that name no backend, until the filter has named one; then another of the routes has them.
+
+    It leads nowhere, so a fault in the filter is a 503 and not an answer that nobody is charged for. No
+    direct response: Envoy would hold 1 MiB of the body for it, whatever the route says.
+    """
+    action = Comment("The filter names the backend by the model. Where it cannot, this is a 503.", {"cluster": NOBODY})
+    return _entry(route, f"{domain(route)}/undecided", {"prefix": "/"}, action, lua_config(route))
+
+
+def _entry(
+    route: Route, name: str, match: dict[str, Any], action: dict[str, Any] | Comment, config: dict[str, Any]
+) -> dict[str, Any]:
     return {
-        "name": f"{domain(route)}/{backend.name}" + ("" if named else "/unnamed"),
+        "name": name,
         "match": match,
         "route": action,
         "request_body_buffer_limit": Comment(_BODY, held_bytes(route)),
-        "typed_per_filter_config": route_config(route, backend, domain(route)),
+        "typed_per_filter_config": {**identity_config(route), **config},
     }
 
 
 def _cluster_name(route: Route, backend: Backend) -> str:
     return f"{domain(route)}/{backend.name}"
-
-
-def _cluster(name: str, backend: Backend) -> dict[str, Any]:
-    by_ip = all(_is_ip(e.host) for e in backend.endpoints)
-    cluster = {
-        "name": name,
-        "type": "STATIC" if by_ip else "STRICT_DNS",
-        "connect_timeout": "10s",
-        "load_assignment": _assignment(name, backend.endpoints),
-    }
-    if any(e.tls for e in backend.endpoints):
-        roots: dict[str, Any] = {"validation_context": {"system_root_certs": {}}}
-        context = {"@type": _TLS, "sni": backend.endpoints[0].host, "common_tls_context": roots}
-        cluster["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": context}
-    return cluster
-
-
-def _ratelimit_cluster(address: Endpoint) -> dict[str, Any]:
-    http2 = {
-        "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",
-        "explicit_http_config": {"http2_protocol_options": {}},
-    }
-    return {
-        "name": RATELIMIT_CLUSTER,
-        "type": "STATIC" if _is_ip(address.host) else "STRICT_DNS",
-        "connect_timeout": "1s",
-        "typed_extension_protocol_options": {_HTTP_OPTIONS: http2},
-        "load_assignment": _assignment(RATELIMIT_CLUSTER, (address,)),
-    }
-
-
-def _assignment(name: str, endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
-    hosts = [{"endpoint": {"address": _socket(e)}} for e in endpoints]
-    return {"cluster_name": name, "endpoints": [{"lb_endpoints": hosts}]}
-
-
-def _socket(endpoint: Endpoint) -> dict[str, Any]:
-    return {"socket_address": {"address": endpoint.host, "port_value": endpoint.port}}
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -7,6 +7,7 @@ from typing import Any
 from llmroute import names
 from llmroute.emit.filter_context import filter_context
 from llmroute.emit.metadata import object_for, on_http_route
+from llmroute.emit.settle import on_gateway
 from llmroute.plan import Route
 from llmroute.render.lua import filter_source
 from llmroute.render.yaml import Block
@@ -21,7 +22,11 @@ def extension_policy(route: Route) -> dict[str, Any]:
         {
             "targetRefs": on_http_route(route),
             "lua": [
-                {"type": "Inline", "filterContext": filter_context(route), "inline": Block(filter_source())},
+                {
+                    "type": "Inline",
+                    "filterContext": filter_context(route, on_gateway(route)),
+                    "inline": Block(filter_source()),
+                },
             ],
         },
     )

@@ -5,43 +5,77 @@ from __future__ import annotations
 from typing import Any, Final
 
 from llmroute import names
-from llmroute.encoding import reported_limit
-from llmroute.plan import Route, Usage
+from llmroute.emit.charges import costs
+from llmroute.encoding import counted, reported_limit
+from llmroute.plan import MetadataHeader, Route, Usage
 
 VERSION: Final = 1
 _GROWTH_BYTES: Final = 4096
 """A body may become this much longer in the filter, by what it sets: some tens of bytes as a rule."""
 
 
-def filter_context(route: Route) -> dict[str, Any]:
+def filter_context(route: Route, settle: dict[str, Any] | None = None) -> dict[str, Any]:
     """A JSON object.
 
     ``modelHeader``: the header to set from the body. ``defaults``: header -> value for a request
     that lacks it. ``limits``: what the service's answer means; ``reported`` and ``window`` (seconds)
-    are in the answer, ``kind`` (``tokens`` or ``requests``), ``quantity`` and ``unit`` are not.
+    are in the answer, ``kind`` (``tokens`` or ``requests``), ``quantity`` and ``unit`` are not, nor is
+    ``what`` (``prompt tokens``), where that is more than the kind and no other limit looks the same.
     ``usage``: how an answer is metered that does not report it. ``maxTokens``: what a request may
-    ask for, where that is bounded. ``bodyLimit``: bytes of the longest request body that may be held.
+    ask for, where that is bounded. ``costs``: weighted sums to make. ``metadata``: headers to set from what
+    other filters found out. ``identity``: the header without which a request is a 401. ``backendHeader`` and
+    ``backends``: who serves which model ("*" the rest), where the model chooses. ``bodyLimit``: bytes of the
+    longest request body that may be held. ``settle``: how the filter charges an answer itself, where it does
+    (see ``emit.settle``).
     """
-    limits: dict[tuple[int, int, str], dict[str, Any]] = {}
-    for _, limit in route.limits():
-        reported, window = reported_limit(limit), limit.unit.seconds
-        limits[reported, window, limit.kind] = {
-            "reported": reported,
-            "window": window,
-            "kind": limit.kind.value,
-            "quantity": limit.quantity,
-            "unit": limit.unit.value.lower(),
-        }
     context: dict[str, Any] = {
         "version": VERSION,
         "modelHeader": names.MODEL_HEADER,
         "defaults": dict(route.header_defaults),
-        "limits": list(limits.values()),
+        "limits": _limits(route),
         "usage": _usage(route.usage),
     }
-    if route.max_tokens is not None:
-        context["maxTokens"] = route.max_tokens
+    if route.admission.max_tokens is not None:
+        context["maxTokens"] = route.admission.max_tokens
+    if route.weighted:
+        context["costs"] = costs(route)
+    if route.metadata_headers:
+        context["metadata"] = [_metadata_header(header) for header in route.metadata_headers]
+    if route.identity.reject:
+        context["identity"] = route.identity.header
+    if route.routes_by_model:
+        context["backendHeader"] = names.BACKEND_HEADER
+        context["backends"] = [{"name": b.name, "models": list(b.models)} for b in route.backends]
+    if settle:
+        context["settle"] = settle
     return {**context, "bodyLimit": route.body_limit_bytes}
+
+
+def _limits(route: Route) -> list[dict[str, Any]]:
+    limits: dict[tuple[int, int, str], dict[str, Any]] = {}
+    for _, limit in route.limits():
+        if limit.shadow:
+            continue  # nobody is told of it
+        key = (reported_limit(limit), limit.unit.seconds, limit.kind)
+        what = counted(limit)
+        same = key not in limits or limits[key].get("what", limit.kind.value) == what
+        limits[key] = {
+            "reported": key[0],
+            "window": key[1],
+            "kind": limit.kind.value,
+            "quantity": limit.quantity,
+            "unit": limit.unit.value.lower(),
+        } | ({"what": what} if same and what != limit.kind else {})
+    return list(limits.values())
+
+
+def _metadata_header(header: MetadataHeader) -> dict[str, Any]:
+    return {
+        "header": header.header,
+        "namespace": header.namespace,
+        "path": list(header.path),
+        "default": header.default,
+    }
 
 
 def held_bytes(route: Route) -> int:

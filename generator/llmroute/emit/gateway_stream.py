@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from llmroute import names
 from llmroute.emit.artifact import Artifact
 from llmroute.emit.extension_policy import extension_policy
 from llmroute.emit.http_route import http_route
+from llmroute.emit.security_policy import security_policy
 from llmroute.emit.traffic_policy import traffic_policy
 from llmroute.plan import Plan, Route
 from llmroute.render.yaml import dump, join
 from llmroute.source import Document
 
 STREAM: Final = "envoy-gateway.yaml"
-_EMITTERS: Final[tuple[Callable[[Route], dict[str, Any]], ...]] = (http_route, extension_policy, traffic_policy)
+_EMITTERS: Final[tuple[Callable[[Route], dict[str, Any] | None], ...]] = (
+    http_route,
+    extension_policy,
+    traffic_policy,
+    security_policy,
+)
+_SECRET: Final = ("v1", "Secret")
 
 
 def gateway_stream(plan: Plan, documents: Sequence[Document]) -> Artifact:
@@ -28,7 +35,17 @@ def gateway_stream(plan: Plan, documents: Sequence[Document]) -> Artifact:
     for document in documents:
         if document.kind == (names.API_VERSION, names.KIND):
             route = next(routes)
-            texts += [dump(emit(route)) for emit in _EMITTERS]
+            texts += [dump(made) for emit in _EMITTERS if (made := emit(route))]
         else:
             texts.append(document.text)
-    return Artifact(STREAM, join(texts))
+    return Artifact(STREAM, join(texts), secret=any(_is_secret(document.value) for document in documents))
+
+
+def _is_secret(value: Any) -> bool:
+    """Whether it is a Secret, or a List with one."""
+    if not isinstance(value, Mapping):
+        return False
+    items = value.get("items")
+    return (value.get("apiVersion"), value.get("kind")) == _SECRET or (
+        isinstance(items, list) and any(_is_secret(item) for item in items)
+    )

@@ -1,13 +1,16 @@
-"""HTTPRoute: one rule per backend, chosen by the header in which a client names it."""
+"""HTTPRoute: one rule per backend, chosen by the header in which a client, or the filter, names it."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 from llmroute import names
 from llmroute.emit.metadata import object_for
 from llmroute.plan import Backend, Route
 from llmroute.render.yaml import Comment
+
+_EVERYTHING: Final = {"type": "PathPrefix", "value": "/"}
 
 
 def http_route(route: Route) -> dict[str, Any]:
@@ -18,17 +21,27 @@ def http_route(route: Route) -> dict[str, Any]:
         "HTTPRoute",
         {
             "parentRefs": [{"group": g.group, "kind": g.kind, "name": g.name} for g in route.gateways],
-            "rules": [_rule(route, backend) for backend in route.backends],
+            "rules": [*(_rule(route, backend) for backend in route.backends), *_undecided(route)],
         },
     )
 
 
+def _undecided(route: Route) -> Iterator[Any]:
+    """Requests that name no backend, until the filter has named one; then another of the rules has them.
+
+    Without a backend of its own it is a 500 of Envoy Gateway's, so a fault in the filter is no answer that
+    nobody is charged for. The policies apply here as well.
+    """
+    if route.routes_by_model and not route.takes_unnamed:
+        text = "The filter names the backend by the model. Where it cannot, this is a 500."
+        yield Comment(text, {"matches": [{"path": _EVERYTHING}]})
+
+
 def _rule(route: Route, backend: Backend) -> dict[str, Any]:
-    path = {"type": "PathPrefix", "value": "/"}
     named = {"type": "Exact", "name": names.BACKEND_HEADER, "value": backend.name}
-    matches: list[Any] = [{"path": path, "headers": [named]}]
+    matches: list[Any] = [{"path": _EVERYTHING, "headers": [named]}]
     if route.takes_unnamed:
-        matches.append(Comment("The only backend, so a request that names none comes here too.", {"path": path}))
+        matches.append(Comment("The only backend, so a request that names none comes here too.", {"path": _EVERYTHING}))
     reference: dict[str, Any] = {"group": backend.group, "kind": backend.kind, "name": backend.name}
     if backend.port is not None:
         reference["port"] = backend.port

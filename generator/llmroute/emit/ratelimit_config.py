@@ -34,6 +34,8 @@ def _descriptor(limit: Limit) -> Comment:
     inner: dict[str, Any] = {
         "rate_limit": {"unit": limit.unit.value.lower(), "requests_per_unit": encoded.reported},
     }
+    if limit.shadow:
+        inner["shadow_mode"] = True
     for key, value in reversed(chain(limit)):
         entry: dict[str, Any] = {"key": key}
         if value is not None:

@@ -10,13 +10,16 @@ from __future__ import annotations
 from typing import Any
 
 from llmroute import names
+from llmroute.emit.charges import charge_key
 from llmroute.emit.filter_context import held_bytes
 from llmroute.emit.metadata import object_for, on_http_route
-from llmroute.encoding import Encoded, encode
+from llmroute.encoding import Charge, Encoded, encode
 from llmroute.plan import Backend, Limit, Match, Route, Selector
 from llmroute.render.yaml import Comment
 
 _KIBIBYTE = 1024
+_AT_LEAST = 1024
+"""Envoy's own bound on connections and on requests that wait for one."""
 
 
 def traffic_policy(route: Route) -> dict[str, Any]:
@@ -30,32 +33,54 @@ def traffic_policy(route: Route) -> dict[str, Any]:
             {"limit": size},
         ),
     }
+    if route.admission.max_in_flight is not None:
+        spec["circuitBreaker"] = _circuit_breaker(route.admission.max_in_flight)
     if rules:
         spec["rateLimit"] = {"type": "Global", "global": {"rules": rules}}
     return object_for(route, f"{names.ENVOY_GATEWAY_API}/v1alpha1", "BackendTrafficPolicy", spec)
 
 
-def _rule(route: Route, backend: Backend, limit: Limit) -> Comment:
+def _circuit_breaker(most: int) -> dict[str, Any]:
+    """What is over ``maxParallelRequests`` is a 503 at once. The rest must not bind before it does."""
+    others = max(most, _AT_LEAST)
+    return {
+        "maxParallelRequests": Comment("Requests in flight, for each Envoy and each backend; more are a 503.", most),
+        "maxConnections": Comment("HTTP/1.1 takes a connection for each request.", others),
+        "maxPendingRequests": others,
+    }
+
+
+def _rule(route: Route, backend: Backend | None, limit: Limit) -> Comment:
     encoded = encode(limit)
     headers = [_selector(s) for s in limit.selectors]
-    if len(route.backends) > 1:
+    if backend and len(route.backends) > 1:
         headers.insert(0, {"type": "Exact", "name": names.BACKEND_HEADER, "value": backend.name})
     rule: dict[str, Any] = {}
     if headers:
         rule["clientSelectors"] = [{"headers": headers}]
     rule["limit"] = {"requests": encoded.reported, "unit": limit.unit.value}
-    rule["cost"] = _cost(encoded)
+    rule["cost"] = _cost(encoded, charge_key(route, limit))
     rule["shared"] = True
+    if limit.shadow:
+        rule["shadowMode"] = True
     rule["xRateLimitHeaders"] = "DraftVersion03"
     return Comment(encoded.comment, rule)
 
 
-def _cost(encoded: Encoded) -> dict[str, Any]:
-    cost: dict[str, Any] = {"request": {"from": "Number", "number": encoded.check_cost}}
-    if encoded.charged:
-        metadata = {"namespace": names.METADATA_NAMESPACE, "key": names.TOTAL_TOKENS}
-        cost["response"] = {"from": "Metadata", "metadata": metadata}
+def _cost(encoded: Encoded, charge: str) -> dict[str, Any]:
+    check: Any = {"from": "Number", "number": encoded.check_cost}
+    if encoded.check_cost is None:
+        check = Comment("Never there, so nothing is checked.", _metadata(names.NEVER))
+    cost: dict[str, Any] = {"request": check}
+    if encoded.charge is Charge.USAGE:
+        cost["response"] = _metadata(charge)
+    elif encoded.charge:
+        cost["response"] = {"from": "Number", "number": encoded.charge}
     return cost
+
+
+def _metadata(key: str) -> dict[str, Any]:
+    return {"from": "Metadata", "metadata": {"namespace": names.METADATA_NAMESPACE, "key": key}}
 
 
 def _selector(selector: Selector) -> dict[str, Any]:

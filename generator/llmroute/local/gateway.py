@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from llmroute.emit.envoy_clusters import TRUSTED_CA
 from llmroute.emit.envoy_static import LISTENER, EnvoyOptions, envoy_static
 from llmroute.emit.ratelimit_config import ratelimit_config
 from llmroute.local.envoy import EnvoyProcess
@@ -39,7 +41,13 @@ def serve(
     with tempfile.TemporaryDirectory(prefix="llmroute-") as name, contextlib.ExitStack() as stack:
         directory = Path(name)
         address = stack.enter_context(service(_write_config(plan, directory), directory))
-        options = EnvoyOptions(listen=listen, admin=Endpoint(LOOPBACK, 0), ratelimit=address, fail_closed=fail_closed)
+        options = EnvoyOptions(
+            listen=listen,
+            admin=Endpoint(LOOPBACK, 0),
+            ratelimit=address,
+            fail_closed=fail_closed,
+            trusted_ca=ssl.get_default_verify_paths().cafile or TRUSTED_CA,
+        )
         envoy = stack.enter_context(EnvoyProcess(envoy_static(plan, options).text, directory / "envoy"))
         host, port = envoy.listener_address(LISTENER)
         yield Gateway(f"http://{Endpoint(host, port)}", envoy)

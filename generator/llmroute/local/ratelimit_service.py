@@ -29,6 +29,8 @@ _IS_NEGATIVE_HITS: Final = 4
 class EmbeddedRateLimit:
     """Serves while the ``with`` block runs. ``clock`` is in Unix seconds; port 0 takes a free one.
 
+    The port is the same from one start to the next.
+
     Raises (when made):
         ConfigError: when a file cannot be read or served as written, or two have the same domain.
     Raises (on entering):
@@ -83,7 +85,7 @@ class EmbeddedRateLimit:
         # Two servers on one port would share its calls, and each would count half.
         server = grpc.server(ThreadPoolExecutor(_THREADS), options=[("grpc.so_reuseport", 0)])
         rls_pb2_grpc.add_RateLimitServiceServicer_to_server(_Servicer(self._limiter), server)
-        self._bound = self._bind(server)
+        self._port = self._bound = self._bind(server)
         server.start()
         self._server = server
 

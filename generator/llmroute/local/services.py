@@ -30,8 +30,13 @@ def embedded(
     return start
 
 
-def process(redis: str | None = None, binary: str | None = None) -> RateLimitService:
-    """The real envoyproxy/ratelimit, on the Redis at ``redis`` (``HOST:PORT``) or on a Valkey of its own."""
+def process(
+    redis: str | None = None, binary: str | None = None, started: Callable[[RatelimitProcess], None] = lambda _: None
+) -> RateLimitService:
+    """The real envoyproxy/ratelimit, on the Redis at ``redis`` (``HOST:PORT``) or on a Valkey of its own.
+
+    ``started`` is handed it.
+    """
 
     @contextlib.contextmanager
     def start(files: list[Path], directory: Path) -> Iterator[Endpoint]:
@@ -40,6 +45,7 @@ def process(redis: str | None = None, binary: str | None = None) -> RateLimitSer
             service = stack.enter_context(
                 RatelimitProcess(files, address, directory / "ratelimit-service", binary=binary)
             )
+            started(service)
             yield Endpoint.parse(service.address)
 
     return start

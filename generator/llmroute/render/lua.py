@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Final, TypeAlias
 
-from llmroute.render.lua_squeeze import squeeze
+from llmroute.render.lua_share import read_modules, share
 
 JSON: TypeAlias = "str | int | float | bool | Sequence[JSON] | Mapping[str, JSON] | None"
 
 MODULES: Final = (
     "text",
+    "errors",
     "json",
     "usage",
+    "costs",
     "document",
     "oversize",
     "sse",
@@ -28,7 +30,12 @@ MODULES: Final = (
     "edits",
     "maxtokens",
     "request",
+    "header",
+    "identity",
+    "backends",
     "limits",
+    "rls",
+    "settle",
     "response",
     "filter",
 )
@@ -38,7 +45,8 @@ _HEADER: Final = """\
 -- The llmroute filter: meters LLM traffic and sets what its limits select on.
 -- Its readable source is filters/lua/src of llmroute, from which tools/bundle_filter.py made this. Apache-2.0.
 -- Squeezed: comments and blanks are left out, and a local has the first letter of its name, with a number when that
--- is taken. Lines, strings, fields, globals and the names of the modules are those of the source.
+-- is taken; so have fields that nobody else knows. Modules and functions of the standard library have a capital.
+-- Lines and strings are those of the source.
 """
 _BARE: Final = frozenset(range(32, 127)) - {ord('"'), ord("\\")}
 
@@ -46,25 +54,20 @@ _BARE: Final = frozenset(range(32, 127)) - {ord('"'), ord("\\")}
 def bundle(sources: Mapping[str, str]) -> str:
     """Join the filter's modules into the one script that Envoy takes; it has no ``require``.
 
-    Each module becomes a local of that name, so the script sets no global but its entry points and
-    stays far from LuaJIT's 200 locals. Each is squeezed by itself: another module is a global to it, which
-    keeps its name.
+    Each module becomes a local, as does each function of the standard library that modules have a name for, so the
+    script sets no global but its entry points and stays far from LuaJIT's 200 locals.
 
     Raises:
         ValueError: when the modules are not those of ``MODULES``, or one is no Lua 5.1.
     """
     if set(sources) != set(MODULES):
         raise ValueError(f"modules {sorted(sources)} are not {sorted(MODULES)}")
-    *libraries, main = MODULES
-    parts = [f"local {name} = (function()\n{_squeezed(name, sources[name])}\nend)()\n" for name in libraries]
-    return "".join([_HEADER, *parts, f"do\n{_squeezed(main, sources[main])}\nend\n"])
-
-
-def _squeezed(name: str, source: str) -> str:
-    try:
-        return squeeze(source)
-    except ValueError as error:
-        raise ValueError(f"{name}.lua, {error}") from error
+    *libraries, main = read_modules({name: sources[name] for name in MODULES})
+    shared = share([*libraries, main])
+    parts = [
+        f"local {shared.modules[module.name]}=(function()\n{shared.squeezed(module)}\nend)()\n" for module in libraries
+    ]
+    return "".join([_HEADER, shared.preamble(), *parts, f"do\n{shared.squeezed(main)}\nend\n"])
 
 
 def filter_source() -> str:

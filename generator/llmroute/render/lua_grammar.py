@@ -67,12 +67,20 @@ class _Reader(Walk):
 
     def _call_or_assignment(self) -> None:
         """No other expression is a statement; so `goto`, labels and attributes of locals end here."""
-        if self._prefixed():
+        if self._target():
             return
         while self.skip(","):
-            self._prefixed()
+            self._target()
         self.take("=")
         self._expressions()
+
+    def _target(self) -> bool:
+        """What may be set, and as all of a statement called: is it a call?"""
+        place = self.place
+        called = self._prefixed()
+        if self.place == place + 1:
+            self.assign(place)
+        return called
 
     def _local(self) -> None:
         if self.skip("function"):
@@ -92,7 +100,10 @@ class _Reader(Walk):
         return places
 
     def _function(self) -> None:
-        self.use(self.name())
+        place = self.name()
+        self.use(place)
+        if self.token.text == "(":
+            self.assign(place)
         while self.skip("."):
             self.name()
         if method := self.skip(":"):

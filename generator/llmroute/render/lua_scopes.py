@@ -17,6 +17,8 @@ class Local:
     name: str
     fixed: bool = False
     """It must keep its name."""
+    assigned: bool = False
+    """It is set again after its own statement."""
     start: int = 0
     stop: int = 0
 
@@ -44,6 +46,11 @@ class Walk:
     def token(self) -> Token:
         """The next token."""
         return self._tokens[self._at]
+
+    @property
+    def place(self) -> int:
+        """Where the next token stands."""
+        return self._at
 
     @property
     def after(self) -> Token:
@@ -81,6 +88,11 @@ class Walk:
         name = self._tokens[place].text
         known = (local for scope in reversed(self._scopes) for local in reversed(scope))
         self.names[place] = next((local for local in known if local.name == name), None)
+
+    def assign(self, place: int) -> None:
+        """The variable at this place is set."""
+        if local := self.names[place]:
+            local.assigned = True
 
     def declare(self, places: Sequence[int]) -> list[Local]:
         """Locals for the names at these places; nothing knows them before they enter a scope."""

@@ -21,7 +21,16 @@ def squeeze(source: str) -> str:
     Raises:
         ValueError: names the line and the text that is no Lua 5.1.
     """
-    *tokens, end = tokenise(source)
+    return squeeze_tokens(source, tokenise(source))
+
+
+def squeeze_tokens(source: str, read: Sequence[Token]) -> str:
+    """The same for tokens of the source of which some have new texts, or are left out.
+
+    Raises:
+        ValueError: names the line and the text that is no Lua 5.1.
+    """
+    *tokens, end = read
     names = resolve(source, [*tokens, end])
     short = _shorten(tokens, names)
     texts = [short[local] if (local := names.get(place)) else token.text for place, token in enumerate(tokens)]

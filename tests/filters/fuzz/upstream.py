@@ -125,7 +125,7 @@ def _model(text: str, start: int | None, kind: str, body: bytes) -> str:
 def _string(raw: str) -> bytes | None:
     """The bytes that a JSON string stands for; none when they are no UTF-8 or half a surrogate pair is in it."""
     try:
-        read: str = json.loads(raw.encode("latin-1"), strict=False)
+        read: str = json.loads(raw.encode("latin-1").decode(), strict=False)
         return read.encode()
     except UnicodeError:
         return None

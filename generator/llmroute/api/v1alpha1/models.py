@@ -16,6 +16,8 @@ from llmroute import names
 
 MAX_QUANTITY = 2**32 - 1
 """The proxies' service counts in 32 bits."""
+MAX_WEIGHT = 1000
+"""A thousand tokens for one: more is a wrong unit."""
 
 NO_FIXED_TOKENS = "no_fixed_tokens"
 """Type of the error of ``onMissing: Fixed`` without ``fixedTokens``."""
@@ -70,18 +72,51 @@ class HeaderMatch(_Model):
     value: Annotated[str, Field(max_length=1024)] | None = None
 
 
+class MetadataPath(_Model):
+    """A step into the metadata."""
+
+    key: Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class MetadataMatch(_Model):
+    """One condition on dynamic metadata of a filter, such as a JWT claim; without ``value`` each counts apart."""
+
+    type: Literal["Dynamic"]
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    paths: Annotated[tuple[MetadataPath, ...], Field(min_length=1, max_length=16)]
+    value: Annotated[str, Field(max_length=1024)] | None = None
+    default_value: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+
+
+Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT, allow_inf_nan=False)]
+
+
+class WeightsSpec(_Model):
+    """What a token of each kind costs."""
+
+    prompt: Weight | None = None
+    cached_prompt: Weight | None = None
+    cache_write: Weight | None = None
+    completion: Weight | None = None
+    reasoning: Weight | None = None
+
+
 class LimitSpec(_Model):
     """A quantity per window."""
 
     type: Literal["Request", "Token"] | None = None
     quantity: Annotated[int, Field(ge=0, le=MAX_QUANTITY)]
-    unit: Literal["Second", "Minute", "Hour", "Day"] | None = None
+    unit: Literal["Second", "Minute", "Hour", "Day", "Week", "Month", "Year"] | None = None
+    token: Literal["Total", "Prompt", "Completion"] | None = None
+    weights: WeightsSpec | None = None
+    shadow: bool | None = None
 
 
 class Rule(_Model):
-    """Limits for the requests that all ``headers`` match; without headers, for every request."""
+    """Limits for the requests that all ``headers`` and ``metadata`` match; without any, for every request."""
 
     headers: tuple[HeaderMatch, ...] = ()
+    metadata: tuple[MetadataMatch, ...] = ()
     limits: Annotated[tuple[LimitSpec, ...], Field(min_length=1)]
 
 
@@ -101,6 +136,9 @@ class BackendSpec(_Model):
     """A backend and its policy."""
 
     backend_ref: BackendRef
+    models: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=256)], ...], Field(min_length=1)] | None = (
+        None
+    )
     traffic_policy: TrafficPolicy | None = None
 
 
@@ -126,9 +164,73 @@ class UsageSpec(_Model):
 
 
 class AdmissionSpec(_Model):
-    """What a request may ask for."""
+    """How a request is admitted and booked, and what it may ask for."""
 
+    mode: Literal["PostPaid", "PrepaidPrompt", "Reserve"] | None = None
+    settle: Literal["Async", "Sync"] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=names.MAX_CHARGE)] | None = None
+    max_in_flight: Annotated[int, Field(ge=1, le=MAX_QUANTITY)] | None = None
+
+
+class LocalJwks(_Model):
+    """A set of keys, as JSON."""
+
+    inline: Annotated[str, Field(min_length=1)]
+
+
+class RemoteJwks(_Model):
+    """Where a set of keys is fetched."""
+
+    uri: Annotated[str, Field(pattern=r"^https?://", max_length=253)]
+
+
+class JwtProvider(_Model):
+    """Who signs tokens, and with which keys."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253, pattern=_LABEL)]
+    issuer: str | None = None
+    audiences: Annotated[tuple[str, ...], Field(max_length=8)] = ()
+    remote_jwks: Annotated[RemoteJwks | None, Field(alias="remoteJWKS")] = None
+    local_jwks: Annotated[LocalJwks | None, Field(alias="localJWKS")] = None
+
+
+class JwtSpec(_Model):
+    """The user is a claim of a verified token; ``claim`` may be a path with dots."""
+
+    provider: JwtProvider | None = None
+    claim: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+
+
+class SecretRef(_Model):
+    """A Secret in the route's namespace: client name -> API key."""
+
+    name: Name
+    kind: Literal["Secret"] | None = None
+    group: Literal[""] | None = None
+
+
+class ExtractFrom(_Model):
+    """Where a request has its API key: the first that is there counts."""
+
+    headers: tuple[str, ...] = ()
+    params: tuple[str, ...] = ()
+    cookies: tuple[str, ...] = ()
+
+
+class ApiKeySpec(_Model):
+    """The user is the client whose API key the request has."""
+
+    credential_refs: Annotated[tuple[SecretRef, ...], Field(min_length=1)]
+    extract_from: tuple[ExtractFrom, ...] | None = None
+
+
+class IdentitySpec(_Model):
+    """Who asks, and what happens to requests that do not say."""
+
+    header: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    on_missing: Literal["Anonymous", "Reject"] | None = None
+    jwt: JwtSpec | None = None
+    api_key: ApiKeySpec | None = None
 
 
 class LLMRouteSpec(_Model):
@@ -136,6 +238,8 @@ class LLMRouteSpec(_Model):
 
     target_refs: Annotated[tuple[TargetRef, ...], Field(min_length=1, max_length=16)]
     backends: Annotated[tuple[BackendSpec, ...], Field(min_length=1, max_length=32)]
+    traffic_policy: TrafficPolicy | None = None
+    identity: IdentitySpec | None = None
     usage: UsageSpec | None = None
     admission: AdmissionSpec | None = None
 
@@ -148,23 +252,3 @@ class LLMRoute(_Model):
     metadata: ObjectMeta
     spec: LLMRouteSpec
     status: Any = None
-
-
-NOT_YET: frozenset[tuple[str, ...]] = frozenset(
-    {
-        ("spec", "trafficPolicy"),
-        ("spec", "identity"),
-        ("spec", "admission", "mode"),
-        ("spec", "admission", "settle"),
-        ("spec", "admission", "maxInFlight"),
-        ("spec", "backends", "models"),
-        ("spec", "backends", "trafficPolicy", "rateLimit", "rules", "metadata"),
-        ("spec", "backends", "trafficPolicy", "rateLimit", "rules", "limits", "token"),
-        ("spec", "backends", "trafficPolicy", "rateLimit", "rules", "limits", "weights"),
-        ("spec", "backends", "trafficPolicy", "rateLimit", "rules", "limits", "shadow"),
-    }
-)
-"""Fields of the API that this version refuses, as paths without indexes."""
-
-UNITS_NOT_YET = frozenset({"Week", "Month", "Year"})
-"""Windows of the API that this version refuses."""

@@ -16,25 +16,29 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from llmroute import codes
-from llmroute.api.v1alpha1.models import IDLE_FIXED_TOKENS, NO_FIXED_TOKENS, NOT_YET, UNITS_NOT_YET, LLMRoute
-from llmroute.diagnostic import Diagnostic, FieldPath, field_name
+from llmroute.api.v1alpha1.conflicts import conflicts
+from llmroute.api.v1alpha1.models import IDLE_FIXED_TOKENS, NO_FIXED_TOKENS, LLMRoute
+from llmroute.diagnostic import Code, Diagnostic, FieldPath, field_name
 from llmroute.source import Document
-
-_UNIT: Final = "unit"
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """An LLMRoute with the document that it came from, for positions."""
+    """An LLMRoute with the document that it came from, for positions.
+
+    ``findings``: fields that exclude each other; the plan cannot tell them any more.
+    """
 
     route: LLMRoute
     document: Document
+    findings: tuple[Diagnostic, ...] = ()
 
 
 def parse(document: Document) -> Parsed | tuple[Diagnostic, ...]:
     """The LLMRoute of ``document``, or all that is wrong with it (one finding at least)."""
     try:
-        return Parsed(LLMRoute.model_validate(_listed(document.value)), document)
+        route = LLMRoute.model_validate(_listed(document.value))
+        return Parsed(route, document, tuple(conflicts(route, document)))
     except ValidationError as error:
         errors = error.errors()
         broken = [details["loc"] for details in errors]
@@ -63,7 +67,10 @@ def _listed(value: Any) -> Any:
 def _diagnostic(details: ErrorDetails, document: Document) -> Diagnostic:
     path: FieldPath = details["loc"]
     name = field_name(path)
+    own = _OWN_CODES.get((details["type"], _last_name(path)))
     match details["type"]:
+        case "missing" | "too_short" if own:
+            return Diagnostic(own, document.origin(path), f"{name} needs at least 1 entry", _PATHS)
         case "extra_forbidden":
             return _unknown(path, document)
         case "missing":
@@ -77,21 +84,31 @@ def _diagnostic(details: ErrorDetails, document: Document) -> Diagnostic:
             message = f"{name} has no effect without onMissing: Fixed"
             origin = document.origin(path, of_key=True)
             return Diagnostic(codes.NO_EFFECT, origin, message, "say onMissing: Fixed, or remove it")
-        case "literal_error" if path[-1] == _UNIT and details["input"] in UNITS_NOT_YET:
-            message = f"{name}: {details['input']} is not supported by this version of llmroute"
-            hint = "use Second, Minute, Hour or Day"
-            return Diagnostic(codes.NOT_YET, document.origin(path), message, hint)
     message, hint = _wrong(details)
-    code = codes.NO_NAME if details["type"] == "string_pattern_mismatch" else codes.WRONG_VALUE
+    code = own or (codes.NO_NAME if details["type"] == "string_pattern_mismatch" else codes.WRONG_VALUE)
     return Diagnostic(code, document.origin(path), f"{name} {message}", hint)
+
+
+_PATHS: Final = "say which of the filter's metadata, key by key: paths: [{key: claims}, {key: tenant}]"
+_WEIGHTS: Final = ("prompt", "cachedPrompt", "cacheWrite", "completion", "reasoning")
+_OWN_CODES: Final[Mapping[tuple[str, str], Code]] = {
+    ("literal_error", "unit"): codes.UNKNOWN_UNIT,
+    ("less_than_equal", "quantity"): codes.QUANTITY_TOO_LARGE,
+    ("missing", "paths"): codes.NO_PATH,
+    ("too_short", "paths"): codes.NO_PATH,
+    ("string_pattern_mismatch", "uri"): codes.WRONG_VALUE,
+    **{("greater_than_equal", weight): codes.NEGATIVE_WEIGHT for weight in _WEIGHTS},
+}
+"""Of mistakes that have a code of their own: type of the error and name of the field."""
+
+
+def _last_name(path: FieldPath) -> str:
+    return next((part for part in reversed(path) if isinstance(part, str)), "")
 
 
 def _unknown(path: FieldPath, document: Document) -> Diagnostic:
     origin = document.origin(path, of_key=True)
     name = field_name(path)
-    if tuple(p for p in path if isinstance(p, str)) in NOT_YET:
-        message = f"{name} is not supported by this version of llmroute"
-        return Diagnostic(codes.NOT_YET, origin, message, "remove it; it would otherwise be ignored")
     known = _fields_at(path[:-1])
     near = difflib.get_close_matches(str(path[-1]), known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
@@ -123,6 +140,8 @@ def _wrong(details: ErrorDetails) -> tuple[str, str]:
     wanted = {
         "string_type": "must be a string",
         "int_type": "must be an integer",
+        "float_type": "must be a number",
+        "bool_type": "must be true or false",
         "tuple_type": "must be a list",
         "model_type": "must be a mapping",
         "model_attributes_type": "must be a mapping",
@@ -130,8 +149,15 @@ def _wrong(details: ErrorDetails) -> tuple[str, str]:
     }.get(kind)
     if wanted:
         return f"{wanted}, not {_said(value)}", _quoting(kind, value)
+    if kind == "string_pattern_mismatch" and details["loc"][-1] == "uri":
+        return f"must be an http or https URL, not {value!r}", ""
+    hint = _FIELD_HINTS.get((kind, _last_name(details["loc"])), _HINTS.get(kind, ""))
     say = _SAYINGS.get(kind)
-    return (say(context, value) if say else details["msg"]), _HINTS.get(kind, "")
+    return (say(context, value) if say else details["msg"]), hint
+
+
+def _short(bound: float) -> str:
+    return str(int(bound) if bound == int(bound) else bound)
 
 
 _SAYINGS: Final[Mapping[str, Callable[[dict[str, Any], Any], str]]] = {
@@ -139,9 +165,14 @@ _SAYINGS: Final[Mapping[str, Callable[[dict[str, Any], Any], str]]] = {
     "too_long": lambda c, _: f"takes at most {c['max_length']} entries, not {c['actual_length']}",
     "string_too_short": lambda *_: "must not be empty",
     "string_too_long": lambda c, _: f"must not be longer than {c['max_length']} characters",
-    "greater_than_equal": lambda c, value: f"must be at least {c['ge']}, not {value}",
-    "less_than_equal": lambda c, value: f"must be at most {c['le']}, not {value}",
+    "greater_than_equal": lambda c, value: f"must be at least {_short(c['ge'])}, not {value}",
+    "finite_number": lambda _, value: f"must be a number, not {value}",
+    "less_than_equal": lambda c, value: f"must be at most {_short(c['le'])}, not {value}",
     "string_pattern_mismatch": lambda _, value: f"must be a Kubernetes name, not {value!r}",
+}
+_FIELD_HINTS: Final = {
+    ("less_than_equal", "quantity"): "the service counts in 32 bits; a shorter unit needs a smaller quantity",
+    **{("greater_than_equal", weight): "0 makes such tokens free; nothing gives tokens back" for weight in _WEIGHTS},
 }
 _HINTS: Final = {"string_pattern_mismatch": "lower-case letters, digits, '-' and '.'; first and last a letter or digit"}
 
@@ -173,6 +204,7 @@ def _said(value: Any) -> str:
 def _quoting(kind: str, value: Any) -> str:
     if kind == "string_type" and isinstance(value, bool | int | float):
         return "put it in quotes"
-    if kind == "int_type" and isinstance(value, str) and value.isdigit():
+    digits = value.replace(".", "", 1) if kind == "float_type" and isinstance(value, str) else value
+    if kind in {"int_type", "float_type"} and isinstance(digits, str) and digits.isdigit():
         return "remove the quotes"
     return ""

@@ -1,0 +1,102 @@
+"""The rate limit service of a stack, taken away and given back while the gateway serves."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from llmroute.local.ratelimit import RatelimitProcess
+from llmroute.local.ratelimit_service import EmbeddedRateLimit
+
+
+class Outage(Protocol):
+    """What can befall the service. After each of the two it must be given back."""
+
+    def kill(self) -> None:
+        """It ends without a word; connections to it are refused."""
+        ...
+
+    def start(self) -> None:
+        """It serves again, where it was."""
+        ...
+
+    def freeze(self) -> None:
+        """It takes calls and never answers."""
+        ...
+
+    def thaw(self) -> None:
+        """It answers again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessOutage:
+    """Of the real service."""
+
+    service: RatelimitProcess
+
+    def kill(self) -> None:
+        """As a crash would."""
+        os.kill(self.service.pid, signal.SIGKILL)
+        self.service.stop()
+
+    def start(self) -> None:
+        """On the same ports."""
+        self.service.start()
+
+    def freeze(self) -> None:
+        """Stopped, its connections open."""
+        os.kill(self.service.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on where it stood."""
+        os.kill(self.service.pid, signal.SIGCONT)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedOutage:
+    """Of the embedded one. ``flow`` is what its clock waits for; counts outlive its end."""
+
+    service: EmbeddedRateLimit
+    flow: threading.Event = field(default_factory=threading.Event)
+
+    def kill(self) -> None:
+        """Its port is closed."""
+        self.service.stop()
+
+    def start(self) -> None:
+        """On the same port."""
+        self.service.start()
+
+    def freeze(self) -> None:
+        """Whoever asks for the time waits."""
+        self.flow.clear()
+
+    def thaw(self) -> None:
+        """Time is told again."""
+        self.flow.set()
+
+
+@contextlib.contextmanager
+def killed(outage: Outage) -> Iterator[None]:
+    """The service is dead in the block."""
+    outage.kill()
+    try:
+        yield
+    finally:
+        outage.start()
+
+
+@contextlib.contextmanager
+def frozen(outage: Outage) -> Iterator[None]:
+    """The service hangs in the block."""
+    outage.freeze()
+    try:
+        yield
+    finally:
+        outage.thaw()

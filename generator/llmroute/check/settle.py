@@ -1,0 +1,39 @@
+"""``settle: Sync``: limits that the filter cannot charge itself, so that the next request can overtake the charge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from llmroute import codes
+from llmroute.check.places import place
+from llmroute.diagnostic import Diagnostic, Severity
+from llmroute.encoding import Charge, encode
+from llmroute.plan import Plan, Route, Settle
+from llmroute.settlement import hindrance, unreadable
+from llmroute.source import Document
+from llmroute.targets import Capabilities
+
+_STILL: Final = "charges just after the answer, as with Async"
+
+
+def check(plan: Plan, target: Capabilities, documents: Sequence[Document]) -> Iterator[Diagnostic]:
+    """One finding for a route of which nothing can be charged in time, else one for each such selector."""
+    for route in plan.routes:
+        if route.admission.settle is not Settle.SYNC:
+            continue
+        if reason := hindrance(route, target):
+            known = route.admission.origin
+            origin = place(documents, known, (*known.path, "settle"))
+            hint = "add metadata.namespace" if route.namespace is None else "say settle: Async"
+            yield Diagnostic(codes.SETTLED_LATE, origin, f"the proxy {_STILL}: {reason}", hint, Severity.WARNING)
+        else:
+            yield from _unreadable(route)
+
+
+def _unreadable(route: Route) -> Iterator[Diagnostic]:
+    found = (unreadable(limit) for _, limit in route.limits() if encode(limit).charge is Charge.USAGE)
+    for selector in dict.fromkeys(selector for selector in found if selector):
+        message = f"of a limit with this match the proxy {_STILL}: the filter has no RE2 to tell whether it applies"
+        hint = "use Exact or Distinct, or say settle: Async"
+        yield Diagnostic(codes.SETTLED_LATE, selector.origin, message, hint, Severity.WARNING)

@@ -1,0 +1,17 @@
+"""How a plain Envoy's HTTP filters, and what they are told of a route, are written."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+_TYPES: Final = "type.googleapis.com/envoy.extensions.filters.http"
+
+
+def http_filter(name: str, message: str, config: dict[str, Any]) -> dict[str, Any]:
+    """An entry of ``http_filters``."""
+    return {"name": name, "typed_config": typed(message, config)}
+
+
+def typed(message: str, config: dict[str, Any]) -> dict[str, Any]:
+    """``config`` as a message of an HTTP filter: ``lua.v3.Lua``."""
+    return {"@type": f"{_TYPES}.{message}", **config}

@@ -1,0 +1,101 @@
+"""How far past a token limit a route can go (DESIGN 4.8).
+
+A request is admitted while less than the quantity is used. When the quantity is reached, those
+that were admitted before and are not booked yet still end, and each adds what of it is not booked:
+
+    used < quantity + in flight x what one request adds
+
+- **In flight** is a request from its admission until its charge is booked. That is a moment after its
+  answer's end (about a millisecond): then its place at the backend, or its client, is free for
+  another. So ``n`` places hold ``2 n`` at most, given that a charge lands sooner than an answer takes.
+  ``settle: Sync`` books before the answer's last byte goes on: ``n`` clients that wait for it
+  are ``n`` in flight. A place at the backend is free as soon as the backend has sent it all.
+- **What one adds** is its prompt and its answer. ``maxTokens`` bounds the answer; nothing in a policy bounds
+  the prompt, but the model's context window does. ``PrepaidPrompt`` has booked the prompt's estimate on
+  admission, ``Reserve`` also ``maxTokens``; what is left is a prompt's length beyond its estimate.
+
+A body that the filter cannot read is not bounded by ``maxTokens``, and ``maxInFlight`` holds for each Envoy
+and each backend.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+
+from llmroute.plan import Admission, Kind, Limit, Mode, Route, Settle, Token, Weights
+
+
+def in_flight_of_clients(clients: int, admission: Admission) -> int:
+    """Requests in flight of so many clients, each of which waits for the end of its answer."""
+    return clients if admission.settle is Settle.SYNC else 2 * clients
+
+
+def in_flight_of_route(route: Route, limit: Limit) -> int | None:
+    """Requests in flight at one Envoy that ``limit`` counts; None where ``maxInFlight`` is not given."""
+    places = route.admission.max_in_flight
+    if places is None:
+        return None
+    return 2 * places * (len(route.backends) if limit in route.limits_of_all else 1)
+
+
+def added(limit: Limit, admission: Admission, prompt: int, estimate: int = 0) -> int | None:
+    """What one request adds to ``limit`` after its admission, at most; None where nothing bounds it.
+
+    ``prompt`` is the length of the longest prompt in tokens, ``estimate`` what at least is estimated for it.
+    """
+    if limit.shadow:
+        return None
+    if limit.kind is Kind.REQUESTS or limit.quantity == 0:
+        return 0  # booked on admission, and never admitted
+    answer = 0 if admission.mode is Mode.RESERVE else admission.max_tokens
+    if admission.mode is not Mode.POST_PAID:
+        prompt = max(0, prompt - estimate)
+    of_prompt, of_answer = _weights(limit)
+    if answer is None:
+        return None if of_answer else math.ceil(prompt * of_prompt)
+    return math.ceil(prompt * of_prompt + answer * of_answer)
+
+
+def _weights(limit: Limit) -> tuple[Decimal, Decimal]:
+    """The most that a token of the prompt and one of the answer cost."""
+    if isinstance(limit.counts, Weights):
+        weights = limit.counts
+        prompt = max(weights.prompt, weights.cached_prompt, weights.cache_write)
+        return prompt, max(weights.completion, weights.reasoning)
+    return Decimal(limit.counts is not Token.COMPLETION), Decimal(limit.counts is not Token.PROMPT)
+
+
+def overshoot(limit: Limit, admission: Admission, in_flight: int | None, prompt: int, estimate: int = 0) -> int | None:
+    """Tokens past ``limit`` that can be used, at most; None where nothing bounds them."""
+    each = added(limit, admission, prompt, estimate)
+    if each == 0:
+        return 0
+    return None if each is None or in_flight is None else in_flight * each
+
+
+def summary(route: Route) -> str:
+    """The bound of ``route``'s token limits in a line; an empty string where no token limit refuses."""
+    if not any(limit.kind is Kind.TOKENS and limit.quantity and not limit.shadow for _, limit in route.limits()):
+        return ""
+    admission = route.admission
+    each, missing = _each(admission), _missing(admission)
+    how = f"overshoot of token limits ({admission.mode}, {admission.settle})"
+    if admission.max_in_flight is None:
+        bound = f"{each} for each request in flight"
+    else:
+        bound = f"at most {2 * admission.max_in_flight} x {each} for each Envoy and backend"
+    return f"{how}: {bound}" + (f"; for a number set {missing}" if missing else "")
+
+
+def _each(admission: Admission) -> str:
+    answer = "its answer" if admission.max_tokens is None else str(admission.max_tokens)
+    if admission.mode is Mode.RESERVE:
+        return "(prompt beyond its estimate) tokens"
+    prompt = "prompt" if admission.mode is Mode.POST_PAID else "prompt beyond its estimate"
+    return f"({answer} + {prompt}) tokens"
+
+
+def _missing(admission: Admission) -> str:
+    fields = {"maxInFlight": admission.max_in_flight, "maxTokens": admission.max_tokens}
+    return " and ".join(f"spec.admission.{name}" for name, value in fields.items() if value is None)

@@ -1,0 +1,46 @@
+"""Checks of ``spec.admission``: what a target's rate limit service cannot do is refused, never ignored."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from llmroute.check.admission import TO_COME
+from llmroute.diagnostic import Severity
+from llmroute.plan import Mode
+from llmroute.targets import COMPOSE, ENVOY, ENVOY_GATEWAY, capabilities
+from tests.policies import findings, limit, route, rule, with_spec
+from tests.unit.test_check import backend
+
+POLICY = route(rule(limit(1)))
+
+
+@pytest.mark.parametrize("target", [ENVOY_GATEWAY, ENVOY, COMPOSE])
+def test_a_reservation_needs_refunds(target: str) -> None:
+    """No target has them by itself; ``llmroute run --ratelimit embedded`` has."""
+    policy = with_spec(POLICY, admission={"mode": "Reserve", "maxTokens": 10})
+    ((code, record),) = findings(policy, backend("llm"), target=target)
+    assert (code, record.severity) == ("LR042", Severity.ERROR)
+    assert record.origin.path == ("spec", "admission", "mode")
+    assert f"{target}'s rate limit service cannot" in record.message
+    embedded = dataclasses.replace(capabilities(target), refunds=True)
+    expected = ["LR006"] if Mode.RESERVE in TO_COME else []
+    assert [c for c, _ in findings(policy, backend("llm"), target=embedded)] == expected
+
+
+@pytest.mark.parametrize(
+    "field", [{"mode": "PostPaid"}, {"settle": "Async"}, {"maxTokens": 1}, {"maxInFlight": 1}, {}], ids=str
+)
+def test_what_is_carried_out(field: dict[str, str | int]) -> None:
+    """No finding."""
+    assert findings(with_spec(POLICY, admission=field)) == []
+
+
+@pytest.mark.parametrize("value", sorted(TO_COME - {Mode.RESERVE}))
+def test_what_is_to_come_is_refused(value: str) -> None:
+    """At its field."""
+    field = "mode" if value in set(Mode) else "settle"
+    ((code, record),) = findings(with_spec(POLICY, admission={field: str(value)}))
+    assert (code, record.origin.path[-1]) == ("LR006", field)
+    assert record.message == f"spec.admission.{field}: {value} is not supported by this version of llmroute"

@@ -1,0 +1,114 @@
+"""``docs/diagnostics.md``: a section for every code, and each snippet does what the section says."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from llmroute import codes
+from llmroute.check.counters import moved
+from llmroute.diagnostic import Code, Diagnostic
+from llmroute.pipeline import compile_policies
+from llmroute.plan import Plan
+from llmroute.targets import ENVOY_GATEWAY, Capabilities, capabilities
+
+DOCUMENT = Path(__file__).parents[2] / "docs/diagnostics.md"
+SECTION = re.compile(r"^## (LR\d+) (.*)\n((?:(?!^## ).*\n)*)", re.MULTILINE)
+BLOCK = re.compile(r"^```yaml (old|before|after)(.*)\n((?:(?!^```).*\n)+)```$", re.MULTILINE)
+CATALOGUE = [code for name, code in vars(codes).items() if name.isupper() and isinstance(code, Code)]
+
+HEAD = """\
+apiVersion: aigateway.envoyproxy.io/v1alpha1
+kind: LLMRoute
+metadata: {name: chat, namespace: default}
+spec:
+"""
+GATEWAYS = "  targetRefs: [{name: ai-eg}]\n"
+BACKENDS = "  backends:\n  - backendRef: {name: openai, kind: Backend}\n"
+RULES = "    trafficPolicy:\n      rateLimit:\n        rules:\n"
+ADDRESS = """\
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: Backend
+metadata: {name: openai}
+spec: {endpoints: [{fqdn: {hostname: llm.example.com, port: 443}}]}
+"""
+
+
+@dataclass
+class Section:
+    """``blocks``: role, target and text, in order."""
+
+    id: str
+    title: str
+    why: str
+    blocks: dict[str, tuple[Capabilities, str]] = field(default_factory=dict)
+
+
+def sections() -> list[Section]:
+    """All of the document."""
+    return [_section(*found) for found in SECTION.findall(DOCUMENT.read_text(encoding="utf-8"))]
+
+
+def _section(code: str, title: str, body: str) -> Section:
+    section = Section(code, title, BLOCK.sub("", body).strip())
+    for role, options, snippet in BLOCK.findall(body):
+        assert role not in section.blocks
+        said = dict(option.split("=") for option in options.split())
+        assert said.keys() <= {"target", "times"}
+        target = capabilities(said.get("target", ENVOY_GATEWAY))
+        section.blocks[role] = (target, policy(snippet, int(said.get("times", 1))))
+    return section
+
+
+def policy(snippet: str, times: int) -> str:
+    """The whole input: the snippet in its place. ``N`` is the number of a rule that stands several times."""
+    if snippet.startswith(("headers:", "metadata:", "limits:")):
+        rule = textwrap.indent(snippet, "  ").replace("  ", "- ", 1)
+        snippet = "".join(rule.replace("user-N", f"user-{n}") for n in range(times))
+    if snippet.startswith("- "):
+        return HEAD + GATEWAYS + BACKENDS + RULES + textwrap.indent(snippet, " " * 8) + ADDRESS
+    if snippet.startswith("apiVersion:"):
+        return snippet + ADDRESS
+    gateways = "" if "targetRefs:" in snippet else GATEWAYS
+    backends = "" if "backends:" in snippet else BACKENDS
+    return HEAD + gateways + textwrap.indent(snippet, "  ") + backends + ADDRESS
+
+
+def findings(section: Section, role: str) -> tuple[Diagnostic, ...]:
+    """What is said of a snippet, and of the edit that it is where the section has an older state."""
+    target, text = section.blocks[role]
+    compiled = compile_policies([(role, text)], target)
+    if "old" not in section.blocks:
+        return compiled.diagnostics
+    return (*compiled.diagnostics, *moved(_plan(section), compiled.plan, target))
+
+
+def _plan(section: Section) -> Plan:
+    target, text = section.blocks["old"]
+    compiled = compile_policies([("old", text)], target)
+    assert compiled.diagnostics == ()
+    return compiled.plan
+
+
+def test_every_code_has_a_section() -> None:
+    """With its title, in order."""
+    assert [(s.id, s.title) for s in sections()] == [(code.id, code.title) for code in CATALOGUE]
+
+
+@pytest.mark.parametrize("section", sections(), ids=lambda s: s.id)
+def test_snippets_do_what_they_say(section: Section) -> None:
+    """Before: this finding and no other. After: none."""
+    assert {d.code.id for d in findings(section, "before")} == {section.id}
+    assert findings(section, "after") == ()
+
+
+@pytest.mark.parametrize("section", sections(), ids=lambda s: s.id)
+def test_a_warning_is_called_one(section: Section) -> None:
+    """Where the section says nothing else it is an error."""
+    (severity,) = {d.severity.value for d in findings(section, "before")}
+    assert severity == ("warning" if section.why.startswith("A warning") else "error")
