@@ -6,9 +6,11 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
+from typing import Final, Protocol
 
 from llmroute.local.ratelimit import RatelimitProcess
 from llmroute.local.ratelimit_service import EmbeddedRateLimit
@@ -34,6 +36,14 @@ class Outage(Protocol):
         ...
 
 
+_STEP: Final = 0.001
+"""Seconds between two looks at the threads of a process."""
+
+
+def _state(thread: Path) -> str:
+    return (thread / "stat").read_text("ascii").rpartition(")")[2].split()[0]
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessOutage:
     """Of the real service."""
@@ -52,6 +62,9 @@ class ProcessOutage:
     def freeze(self) -> None:
         """Stopped, its connections open."""
         os.kill(self.service.pid, signal.SIGSTOP)
+        # The signal takes each thread when it is next scheduled; until then one of them may answer.
+        while any(_state(thread) not in "Tt" for thread in Path(f"/proc/{self.service.pid}/task").iterdir()):
+            time.sleep(_STEP)
 
     def thaw(self) -> None:
         """It goes on where it stood."""
