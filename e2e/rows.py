@@ -129,8 +129,8 @@ def play(client: Client, rows: Iterable[Row], subjects: Sequence[Subject], booke
         assert answer.status == row.status, (number, answer.status, answer.body)
         _assert_told(answer, row, number)
         assert not any(row.charges[len(subjects) :]), f"row {number} charges more limits than there are"
-        for index, subject in enumerate(subjects):
-            booked[index, _values(client, row, subject)] += row.charges[index] if index < len(row.charges) else 0
+        for place, subject in enumerate(subjects):
+            booked[place, _values(client, row, subject)] += row.charges[place] if place < len(row.charges) else 0
         used = {key: client.settled(due, key[0], *key[1]) for key, due in booked.items()}
         assert used == dict(booked), number
     return booked

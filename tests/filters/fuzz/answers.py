@@ -13,7 +13,8 @@ from tests.filters.fuzz.ledger import Ledger, is_empty, is_list
 from tests.filters.fuzz.numbers import Numbers, fields
 from tests.filters.fuzz.tree import BLANKS, Member, last, members, solid, value_end
 
-CAP: Final = 65536
+CAP: Final = 24576
+LINE: Final = 32
 """Longer events are not kept. Cases stay far from where the cap really is."""
 MOST_USAGE: Final = 4096
 """A longer usage object of a JSON answer is given up."""
@@ -98,7 +99,7 @@ def _event(ledger: Ledger, event: list[tuple[bytes, bytes]], ending: bytes, *, h
     raw = b"".join(line for _, line in event) + ending
     values = [_value(line) for line, _ in event]
     data = [value for value in values if value is not None]
-    if len(raw) > CAP:
+    if _over(event):
         heard, deltas, weight = ledger.heard, ledger.deltas, ledger.weight
         ledger.event(b"\n".join(data).decode("latin-1"))
         ledger.deltas, ledger.weight = deltas, weight
@@ -126,6 +127,17 @@ def _event(ledger: Ledger, event: list[tuple[bytes, bytes]], ending: bytes, *, h
             + ending
         )
     return raw
+
+
+def _over(event: list[tuple[bytes, bytes]]) -> bool:
+    """Is the event over the cap? Each line counts with what it costs to keep; comments before it do not count."""
+    size = 0
+    for line, _ in event:
+        if size + len(line) > CAP:
+            return True
+        if size or not line.removeprefix(b"\xef\xbb\xbf").startswith(b":"):
+            size += len(line) + LINE
+    return False
 
 
 def _value(line: bytes) -> bytes | None:
