@@ -68,13 +68,14 @@ _SURE: Final = re.compile(
     rb"(?i:content-type: text/plain|content-disposition:[ \t]*form-data"
     rb"([ \t]*;[ \t]*[a-z]+[ \t]*=[ \t]*(\"[^\"\\\r\n]*\"|[a-z]+))*[ \t]*)"
 )
+_NAME: Final = re.compile(rb"(?i)(?<![a-z])name[ \t]*=")
 
 
 def doubtful(body: bytes) -> bool:
     """Has it a line that may be a head's, but not of the heads that all parsers read alike?"""
     lines = re.split(rb"\r?\n", body)
     heads = [line for line in lines if re.search(rb"(?i)[;:]|content|\bname", line)]
-    return any(not _SURE.fullmatch(line) or line.lower().count(b"name=") > 2 for line in heads)
+    return any(not _SURE.fullmatch(line) or len(_NAME.findall(line)) > 1 for line in heads)
 
 
 def models(kind: str, body: bytes) -> list[bytes | None] | None:
