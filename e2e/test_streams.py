@@ -51,6 +51,7 @@ def test_a_client_that_did_not_ask_sees_the_stream_it_would_have_seen(client: Cl
     assert json.loads(answer.served.body)["stream_options"] == {"include_usage": True}
     assert not any(isinstance(e, dict) and "usage" in e for e in events(answer.body))
     assert events(answer.body)[-1] == "[DONE]"
+    assert client.settled(45) == 45
     assert len(events(answer.body)) == len(events(client.chat(1, body=ASKED).body)) - 1
     assert client.settled(46) == 46
 
