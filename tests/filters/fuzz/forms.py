@@ -59,6 +59,7 @@ def _part(random: Random, end: bytes, mark: bytes) -> bytes:
 
 
 _BLANK: Final = re.compile(rb"\r?\n\r?\n")
+_FOLD: Final = re.compile(rb"\r?\n[ \t]+")
 _FIELD: Final = re.compile(
     rb"^(?i:content-disposition)[ \t]*:.*;[ \t]*(?i:name)[ \t]*=[ \t]*(\"model\"|model[ \t]*(;|\r?$))", re.MULTILINE
 )
@@ -96,7 +97,7 @@ def models(kind: str, body: bytes) -> list[bytes | None] | None:
         head, blank, value = (
             re.split(rb"(\r?\n\r?\n)", part + b"\0", maxsplit=1) if _BLANK.search(part) else (part, b"", b"")
         )
-        if not blank or _FIELD.search(head):
+        if not blank or _FIELD.search(_FOLD.sub(b" ", head)):
             values.append(value[:-1] if blank and following else None)
     return values
 

@@ -21,8 +21,11 @@ def stream(random: Random) -> bytes:
     """Events as an event stream."""
     ending = random.choice((b"\n", b"\n", b"\n", b"\r\n", b"\r"))
     out = [random.choice((b"", b"", b"", BOM, b"\n", b"event: x\n\n"))]
+    # Most servers send each event as one line; only of such events anything is taken out.
+    flat = random.random() < 0.6
     for text in events(random):
-        out += _framed(random, text, random.choice((b"\n", b"\r\n", b"\r")) if random.random() < 0.05 else ending)
+        said = text.replace(b"\n", b" ").replace(b"\r", b" ") if flat else text
+        out += _framed(random, said, random.choice((b"\n", b"\r\n", b"\r")) if random.random() < 0.05 else ending)
     if random.random() < 0.5:
         out += (b"data: [DONE]", ending, ending)
     if random.random() < 0.3:

@@ -11,6 +11,7 @@ from tests.filters.fuzz.texts import BOM, array, blank, members, mixed, mutated,
 from tests.filters.fuzz.upstream import APIS
 
 _WORDS: Final = (b"true", b"true", b"true", b"false", b"null", b'"true"', b"1", b"[true]", b"True"[:1].lower() + b"rue")
+_ASKED: Final = (b"true", b"false", b"null", b"null", b'"true"', b"0", b"{}")
 _NUMBERS: Final = (
     b"0",
     b"1",
@@ -90,7 +91,7 @@ def _body(random: Random) -> bytes:
     if random.random() < 0.6:
         pairs.append((b"stream", random.choice(_WORDS)))
     if random.random() < 0.4:
-        inner = [(random.choice((b"include_usage", b"x")), random.choice(_WORDS)) for _ in range(random.randrange(3))]
+        inner = [(random.choice((b"include_usage", b"x")), random.choice(_ASKED)) for _ in range(random.randrange(3))]
         pairs.append((b"stream_options", members(random, inner) if random.random() < 0.8 else value(random, 1)))
     for name in _SOME:
         if random.random() < 0.06:

@@ -158,10 +158,10 @@ def event(random: Random, api: Callable[[Random], Pairs]) -> bytes:
 _SAID: Final = re.compile(rb'"(?:content|text|delta)"\s*:\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
 
 
-def alike(random: Random, text: bytes) -> bytes:
+def alike(random: Random, text: bytes, *, near: bool) -> bytes:
     """An event that differs from one before it in one string, or nearly so: such ones are read by comparison."""
     said = _SAID.search(text)
-    if said and random.random() < 0.6:
+    if said and (near or random.random() < 0.3):
         new = random.choice(
             (b"", b"more", b" and more", b"{}", b"\xc3\xa9", b"\\n", b'\\"', b"\\u0041", b"\\\\", b"\\x")
         )
@@ -191,11 +191,14 @@ def _names(text: bytes) -> list[str]:
 
 
 def long(random: Random, api: Callable[[Random], Pairs]) -> bytes:
-    """An event over the cap. It is read in passing, where each of repeated members counts: it has none."""
+    """An event over the cap. It is read in passing, where each of repeated members counts and no long usage does."""
     while True:
-        text = members(random, [*api(random), (b"pad", b'"' + b"p" * 70000 + b'"')])
+        pairs = [pair for pair in api(random) if pair[0] != b"usage"]
+        if random.random() < 0.7:
+            pairs.append((b"usage", usage(random)))
+        text = members(random, [*pairs, (b"pad", b'"' + b"p" * 70000 + b'"')])
         names = _names(text)
-        if len(set(names)) == len(names):
+        if len(set(names)) == len(names) and b"y" * 3000 not in text:
             return text
 
 
@@ -208,8 +211,9 @@ def events(random: Random) -> list[bytes]:
         text = event(random, api)
         found.append(text)
         if random.random() < 0.3:
-            found += [alike(random, text) for _ in range(random.choice((1, 3, 5)))]
+            near = random.random() < 0.5
+            found += [alike(random, text, near=near) for _ in range(random.choice((1, 3, 5)))]
     # Ollama's counts are not found in an event over the cap; no server frames them as events.
-    if random.random() < 0.002 and api is not _ollama:
+    if random.random() < 0.003 and api is not _ollama:
         found[random.randrange(len(found))] = long(random, api)
     return found

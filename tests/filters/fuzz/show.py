@@ -28,7 +28,7 @@ def show(found: Divergence) -> Iterator[str]:
 
 def _short(shown: object) -> str:
     """Without what makes an event longer than the cap."""
-    return re.sub(r"p{1000,}", lambda run: f"(p {len(run[0])} times)", repr(shown))
+    return re.sub(r"([py])\1{500,}", lambda run: f"({run[1]} {len(run[0])} times)", repr(shown))
 
 
 def _differences(when: str, expected: dict[str, str], were: dict[str, str]) -> Iterator[str]:

@@ -182,13 +182,18 @@ def _cut_off(random: Random, text: bytes, at: int, _: int) -> bytes:
     return text[:at] if random.random() < 0.3 else text[: max(0, len(text) - random.randrange(4))]
 
 
+def _bracket(random: Random, text: bytes, at: int, _: int) -> bytes:
+    place = next((n for n in (*range(at, len(text)), *range(at)) if text[n] in b"{}[]"), None)
+    return text if place is None else text[:place] + random.choice((b"{", b"}", b"[", b"]")) + text[place + 1 :]
+
+
 def _misspell(random: Random, text: bytes, at: int, _: int) -> bytes:
     found = _SCALAR.search(text, at) or _SCALAR.search(text)
     return text[: found.start(1)] + random.choice(_NO_SCALARS) + text[found.end(1) :] if found else text
 
 
 _FAULTS: Final[tuple[Callable[[Random, bytes, int, int], bytes], ...]] = (
-    *(_flip, _lose, _double, _put_in, _cut_off, _misspell),
+    *(_flip, _lose, _double, _put_in, _cut_off, _bracket, _misspell),
 )
 
 
@@ -202,7 +207,7 @@ def pieces(random: Random, body: bytes) -> tuple[bytes, ...]:
     count = random.choice((1, 1, 2, 3, 8))
     ends = [at + 1 for at in range(len(body)) if body[at] == 13] if kind < 0.3 else []
     cuts = (
-        sorted(random.sample(ends, min(len(ends), 2 * count)))
+        sorted(random.sample(ends, min(len(ends), random.choice((2 * count, len(ends))))))
         if ends
         else sorted(random.randrange(len(body) + 1) for _ in range(count))
     )
