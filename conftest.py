@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from e2e.capability import lacking
 from e2e.stacks.protocol import Unavailable
 from e2e.stacks.tools import tool
 
@@ -23,6 +24,4 @@ def ratelimit_binary(request: pytest.FixtureRequest) -> Path:
     try:
         return tool("ratelimit")
     except Unavailable as missing:
-        if request.config.getoption("--enforce"):
-            raise
-        pytest.skip(f"missing capability: {missing}")
+        lacking(request.config, missing)

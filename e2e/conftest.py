@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from e2e.capability import lacking
 from e2e.client import Client
 from e2e.clock import wait_until_clear
 from e2e.stacks import STACKS, Stack, Unavailable
@@ -41,9 +42,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     try:
         running = STACKS[name]()
     except Unavailable as missing:
-        if request.config.getoption("--enforce"):
-            pytest.fail(f"missing capability: {missing}")
-        pytest.skip(f"missing capability: {missing}")
+        lacking(request.config, missing)
     with running:
         yield running
 

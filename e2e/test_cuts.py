@@ -16,20 +16,19 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from e2e.capability import lacking
 from e2e.client import wait_for
 from e2e.cuts import Cut, run
+from e2e.stacks.plain_plan import plain_plan
 from e2e.stacks.plan_counters import counter_of
 from llmroute import names
 from llmroute.conformance.wire import Fixture, load
-from llmroute.diagnostic import has_errors
 from llmroute.local import services
 from llmroute.local.envoy import envoy_binary
 from llmroute.local.errors import MissingTool
 from llmroute.local.gateway import serve
 from llmroute.local.ratelimit_service import EmbeddedRateLimit
-from llmroute.pipeline import compile_policies
-from llmroute.plan import Endpoint, Plan
-from llmroute.targets import ENVOY, capabilities
+from llmroute.plan import Plan
 from tests.policies import header, limit, route, rule, text
 
 POLICY: Final = text(route(rule(limit(1_000_000, unit="Day"), headers=[header(names.USER_HEADER, "Distinct")])))
@@ -68,19 +67,15 @@ def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
     try:
         envoy_binary()
     except MissingTool as missing:
-        if request.config.getoption("--enforce"):
-            pytest.fail(f"missing capability: {missing}")
-        pytest.skip(f"missing capability: {missing}")
+        lacking(request.config, missing)
     now, started = time.time(), list[EmbeddedRateLimit]()
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        upstream: dict[str | None, Endpoint] = {None: Endpoint(*sock.getsockname())}
-        compiled = compile_policies([("policy.yaml", POLICY)], capabilities(ENVOY), stand_ins=upstream)
-        assert not has_errors(compiled.diagnostics)
-        with serve(compiled.plan, services.embedded(lambda: now, started.append)) as gateway:
+        plan = plain_plan(POLICY, sock.getsockname()[1])
+        with serve(plan, services.embedded(lambda: now, started.append)) as gateway:
             url = urlsplit(gateway.url)
             assert url.hostname
             assert url.port
-            yield Scene(sock, (url.hostname, url.port), started[0], compiled.plan, now)
+            yield Scene(sock, (url.hostname, url.port), started[0], plan, now)
 
 
 def points(size: int) -> list[int]:

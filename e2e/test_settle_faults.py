@@ -24,20 +24,19 @@ from e2e.between import (
     knows_no_limit,
     waits_for_the_charge,
 )
+from e2e.capability import lacking
 from e2e.client import wait_for
 from e2e.overtake import DONE, TOKENS, request, wires
+from e2e.stacks.plain_plan import plain_plan
 from e2e.stacks.plan_counters import counter_of
 from e2e.test_settle import LAST, SSE, policy
 from llmroute.conformance.upstream import Break, Chunk, Script, ScriptedUpstream
-from llmroute.diagnostic import has_errors
 from llmroute.local import services
 from llmroute.local.envoy import envoy_binary
 from llmroute.local.errors import MissingTool
 from llmroute.local.gateway import serve
 from llmroute.local.ratelimit_service import EmbeddedRateLimit
-from llmroute.pipeline import compile_policies
-from llmroute.plan import Endpoint, Plan
-from llmroute.targets import ENVOY, capabilities
+from llmroute.plan import Plan
 
 PATIENCE: Final = 1.0
 """Seconds that the filter waits for an answer of the service."""
@@ -81,17 +80,13 @@ def gateway(request: pytest.FixtureRequest) -> Iterator[Scene]:
     try:
         envoy_binary()
     except MissingTool as missing:
-        if request.config.getoption("--enforce"):
-            pytest.fail(f"missing capability: {missing}")
-        pytest.skip(f"missing capability: {missing}")
+        lacking(request.config, missing)
     now, embedded, service = time.time(), list[EmbeddedRateLimit](), list[Between]()
     with ScriptedUpstream() as upstream:
-        stand_in: dict[str | None, Endpoint] = {None: Endpoint("127.0.0.1", upstream.port)}
-        compiled = compile_policies([("policy.yaml", policy())], capabilities(ENVOY), stand_ins=stand_in)
-        assert not has_errors(compiled.diagnostics)
+        plan = plain_plan(policy(), upstream.port)
         behind = services.embedded(lambda: now, embedded.append)
-        with serve(compiled.plan, between(behind, service.append)) as running:
-            yield Scene(running.url, compiled.plan, upstream, now, service[0], embedded[0])
+        with serve(plan, between(behind, service.append)) as running:
+            yield Scene(running.url, plan, upstream, now, service[0], embedded[0])
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from e2e.capability import lacking
 from e2e.stacks.protocol import Unavailable
 from e2e.stacks.tools import tool
 from tests.policies import USER, compiled, header, limit, route, rule
@@ -52,9 +53,7 @@ def egctl(request: pytest.FixtureRequest) -> Path:
     try:
         return tool("egctl")
     except Unavailable as missing:
-        if request.config.getoption("--enforce"):
-            pytest.fail(f"missing capability: {missing}")
-        pytest.skip(f"missing capability: {missing}")
+        lacking(request.config, missing)
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from e2e.stacks.outage import EmbeddedOutage, Outage, ProcessOutage
+from e2e.stacks.plain_plan import plain_plan
 from e2e.stacks.plan_counters import counter_of
 from e2e.stacks.protocol import Unavailable
 from e2e.stacks.tools import tool
 from llmroute.conformance.upstream import ScriptedUpstream
-from llmroute.diagnostic import has_errors
 from llmroute.local import services
 from llmroute.local.envoy import envoy_binary
 from llmroute.local.errors import MissingTool
@@ -26,9 +26,7 @@ from llmroute.local.gateway import Gateway, RateLimitService, serve
 from llmroute.local.ratelimit import RatelimitProcess
 from llmroute.local.ratelimit_service import EmbeddedRateLimit
 from llmroute.local.valkey import valkey_binary
-from llmroute.pipeline import compile_policies
-from llmroute.plan import Endpoint, Plan
-from llmroute.targets import ENVOY, capabilities
+from llmroute.plan import Plan
 
 if TYPE_CHECKING:
     from e2e.stacks.counters import Counters  # at run time only where it is used: it needs a Redis client
@@ -94,13 +92,11 @@ class EnvoyStack(abc.ABC):
         if wanted != self._in_force:
             self._gateway_stack.close()
             self._in_force = None
-            upstream: dict[str | None, Endpoint] = {None: Endpoint("127.0.0.1", self.upstream.port)}
-            compiled = compile_policies([("policy.yaml", policy)], capabilities(ENVOY), stand_ins=upstream)
-            assert not has_errors(compiled.diagnostics), [str(d) for d in compiled.diagnostics]
+            plan = plain_plan(policy, self.upstream.port)
             self._gateway = self._gateway_stack.enter_context(
-                serve(compiled.plan, self._service(), fail_closed=self.fail_closed)
+                serve(plan, self._service(), fail_closed=self.fail_closed)
             )
-            self._in_force, self._plan = wanted, compiled.plan
+            self._in_force, self._plan = wanted, plan
         self._reset()
 
     def outage(self) -> Outage:

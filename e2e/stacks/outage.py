@@ -36,6 +36,7 @@ class Outage(Protocol):
         ...
 
 
+_WITHIN: Final = 10.0
 _STEP: Final = 0.001
 """Seconds between two looks at the threads of a process."""
 
@@ -63,7 +64,10 @@ class ProcessOutage:
         """Stopped, its connections open."""
         os.kill(self.service.pid, signal.SIGSTOP)
         # The signal takes each thread when it is next scheduled; until then one of them may answer.
+        deadline = time.monotonic() + _WITHIN
         while any(_state(thread) not in "Tt" for thread in Path(f"/proc/{self.service.pid}/task").iterdir()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the rate limit service runs on {_WITHIN} s after SIGSTOP")
             time.sleep(_STEP)
 
     def thaw(self) -> None:

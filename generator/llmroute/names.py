@@ -30,6 +30,8 @@ USER_HEADER: Final = "x-user-id"
 
 ANONYMOUS: Final = "anonymous"
 """The user of a request whose user header is missing or blank."""
+REST: Final = "*"
+"""Among the models of a backend: those that no other backend serves."""
 UNKNOWN: Final = "unknown"
 """The model that cannot be read, and the value of any other selected header that is missing or blank."""
 

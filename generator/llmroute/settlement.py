@@ -7,7 +7,6 @@ the answer end when it has. It has to know a limit's counter by name for that, a
 from __future__ import annotations
 
 import dataclasses
-from typing import Final
 
 from llmroute import names
 from llmroute.encoding import Charge, encode
@@ -43,9 +42,6 @@ def hindrance(route: Route, target: Capabilities) -> str | None:
     return None
 
 
-_ASYNC: Final = Settle.ASYNC
-
-
 def carried_out(plan: Plan, target: Capabilities) -> Plan:
     """The plan as ``target`` can carry it out: where the filter cannot charge, the proxy does as ever."""
     return Plan(tuple(_carried_out(route, target) for route in plan.routes))
@@ -54,4 +50,4 @@ def carried_out(plan: Plan, target: Capabilities) -> Plan:
 def _carried_out(route: Route, target: Capabilities) -> Route:
     if route.admission.settle is not Settle.SYNC or hindrance(route, target) is None:
         return route
-    return dataclasses.replace(route, admission=dataclasses.replace(route.admission, settle=_ASYNC))
+    return dataclasses.replace(route, admission=dataclasses.replace(route.admission, settle=Settle.ASYNC))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,6 +41,17 @@ TARGETS: Final = (ENVOY_GATEWAY, ENVOY, COMPOSE)
 EG_VERSIONS: Final = ("1.9",)
 """Envoy Gateway minor versions with a row below. 1.8.0 and 1.8.1 lose the cost of shared rules (PLATFORM 2.2)."""
 
+_PLAIN: Final = Capabilities(
+    target=ENVOY,
+    version="1.39",
+    units=frozenset(Unit),
+    max_rules=256,
+    max_selectors=16,
+    one_listener=True,
+    needs_addresses=True,
+    selects_backend=False,
+    counts_by_place=False,
+)
 _ROWS: Final = (
     Capabilities(
         target=ENVOY_GATEWAY,
@@ -52,28 +64,8 @@ _ROWS: Final = (
         selects_backend=True,
         counts_by_place=True,
     ),
-    Capabilities(
-        target=ENVOY,
-        version="1.39",
-        units=frozenset(Unit),
-        max_rules=256,
-        max_selectors=16,
-        one_listener=True,
-        needs_addresses=True,
-        selects_backend=False,
-        counts_by_place=False,
-    ),
-    Capabilities(
-        target=COMPOSE,
-        version="1.39",
-        units=frozenset(Unit),
-        max_rules=256,
-        max_selectors=16,
-        one_listener=True,
-        needs_addresses=True,
-        selects_backend=False,
-        counts_by_place=False,
-    ),
+    _PLAIN,
+    dataclasses.replace(_PLAIN, target=COMPOSE),
 )
 
 

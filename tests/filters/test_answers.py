@@ -106,6 +106,10 @@ def test_details_are_read(engine: Engine) -> None:
         ('{"prompt_tokens":true,"completion_tokens":[4],"total_tokens":9}', (0, 0, 9)),
         ('{"total_tokens":3000000005}', (0, 0, 1_000_000_000)),
         ('{"total_tokens":1e999}', (0, 0, 1_000_000_000)),
+        ('{"total_tokens":8e9567890}', (0, 0, 1_000_000_000)),
+        ('{"total_tokens":8e-9567890}', (0, 0, 0)),
+        ('{"total_tokens":0.0e9567890}', (0, 0, 0)),
+        ('{"total_tokens":-0.5e9567890,"completion_tokens":4}', (0, 4, 4)),
         ('{"prompt_tokens":900000000,"completion_tokens":900000000}', (900_000_000, 900_000_000, 1_000_000_000)),
     ],
 )

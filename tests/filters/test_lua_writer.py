@@ -91,7 +91,7 @@ def test_bundle_joins_modules_as_locals() -> None:
     lua = importlib.import_module("lupa.luajit21").LuaRuntime()
     main = "local top = 1\nfunction get() return text.x * top end"
     script = bundle(sources(text="local text = { x = 7 }\nreturn text", filter=main))
-    assert "local T=(function()\nlocal t={x=7}\nreturn t\nend)()\nlocal errors=(function()\n" in script
+    assert "local T=(function()\nlocal t={x=7}\nreturn t\nend)()\nlocal header=(function()\n" in script
     assert script.endswith("do\nlocal t=1\nfunction get()return T.x*t end\nend\n")
     lua.execute(script)
     assert lua.eval("get()") == 7

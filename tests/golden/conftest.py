@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from e2e.capability import lacking
 from tools import crds
 
 
@@ -13,6 +14,4 @@ def crds_at_hand(request: pytest.FixtureRequest) -> None:
     try:
         crds.ensure()
     except crds.CrdsUnavailable as error:
-        if request.config.getoption("--enforce"):
-            raise
-        pytest.skip(str(error))
+        lacking(request.config, error)

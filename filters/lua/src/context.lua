@@ -11,14 +11,19 @@ local NOTHING = {}
 
 local context = {}
 
-local function get(handle, key)
-  local all = handle:filterContext()
-  return all and all:get(key)
+-- What a route without a context says.
+local SILENT = {
+  get = function()
+    return nil
+  end,
+}
+
+local function context_of(handle)
+  return handle:filterContext() or SILENT
 end
 
-local function list(handle, key)
-  local value = get(handle, key)
-  return type(value) == "table" and value or {}
+local function list(value)
+  return type(value) == "table" and value or NOTHING
 end
 
 -- Members of `given` that are tables and have a text for `name`.
@@ -41,80 +46,74 @@ local function word(value)
   return type(value) == "string" and value ~= "" and value or nil
 end
 
--- What a request needs, read at once: `model_header`; `defaults`, the headers that limits select on and what
--- each says when the client says nothing; `metadata`, headers to set from what other filters found out;
--- `identity`, the header without which nobody is served; `backend_header`, where the model chooses the
--- backend; `costs`, weighted sums; `body_limit`, how many bytes of a body may be held.
-function context.request(handle)
-  local all = handle:filterContext()
-  if not all then
-    return context.none()
-  end
-  local defaults, limit = all:get("defaults"), all:get("bodyLimit")
+local function request(all)
+  local limit, most = all:get("bodyLimit"), all:get("maxTokens")
   return {
     model_header = word(all:get("modelHeader")) or MODEL_HEADER,
-    defaults = type(defaults) == "table" and defaults or NOTHING,
+    defaults = list(all:get("defaults")),
     metadata = with(all:get("metadata"), "header"),
     identity = word(all:get("identity")),
     backend_header = word(all:get("backendHeader")),
     costs = with(all:get("costs"), "key"),
+    max_tokens = type(most) == "number" and most >= 1 and floor(most) or nil,
     body_limit = type(limit) == "number" and limit >= 0 and limit or BODY_LIMIT,
   }
 end
 
+-- What a request needs, read at once: `model_header`; `defaults`, the headers that limits select on and what
+-- each says when the client says nothing; `metadata`, headers to set from what other filters found out;
+-- `identity`, the header without which nobody is served; `backend_header`, where the model chooses the
+-- backend; `costs`, weighted sums; `max_tokens`, the most that an answer may have (nil: as many as the client
+-- asks for); `body_limit`, how many bytes of a body may be held.
+function context.request(handle)
+  return request(context_of(handle))
+end
+
 -- The same for a route that says nothing.
 function context.none()
-  return {
-    model_header = MODEL_HEADER,
-    defaults = NOTHING,
-    metadata = NOTHING,
-    costs = NOTHING,
-    body_limit = BODY_LIMIT,
-  }
+  return request(SILENT)
 end
 
 -- The backends in the order of the policy: name, models.
 function context.backends(handle)
-  return with(get(handle, "backends"), "name")
-end
-
--- The weighted sums to make of an answer's tokens.
-function context.costs(handle)
-  local given = with(get(handle, "costs"), "key")
-  return given[1] and costs.new(given) or NOTHING
+  return with(context_of(handle):get("backends"), "name")
 end
 
 -- The limits of the route: reported, window, kind, quantity, unit.
 function context.limits(handle)
-  return list(handle, "limits")
+  return list(context_of(handle):get("limits"))
+end
+
+local function settle_of(all)
+  local route = all:get("settle")
+  return type(route) == "table" and type(route.limits) == "table" and route or nil
 end
 
 -- How the filter charges an answer itself: cluster, domain, timeoutMs, headers, limits (due, key, entries,
 -- match). nil: it does not.
 function context.settle(handle)
-  local route = get(handle, "settle")
-  return type(route) == "table" and type(route.limits) == "table" and route or nil
+  return settle_of(context_of(handle))
 end
 
 -- May usage be asked for on a client's behalf?
 function context.forces(handle)
-  return list(handle, "usage").includeUsage ~= "Keep"
+  return list(context_of(handle):get("usage")).includeUsage ~= "Keep"
 end
 
--- The most tokens that an answer may have; nil: as many as the client asks for.
-function context.max_tokens(handle)
-  local most = get(handle, "maxTokens")
-  return type(most) == "number" and most >= 1 and floor(most) or nil
-end
-
--- What happens without usage: onMissing, fixedTokens, onDisconnect; every one is there.
-function context.usage(handle)
-  local given = list(handle, "usage")
+-- What an answer needs, read at once: `usage`, what happens without a report (onMissing, fixedTokens,
+-- onDisconnect; every one is there); `costs`, the weighted sums to make; `settle`.
+function context.answer(handle)
+  local all = context_of(handle)
+  local given, weighted = list(all:get("usage")), with(all:get("costs"), "key")
   local fixed = given.fixedTokens
   return {
-    onMissing = given.onMissing or "Estimate",
-    fixedTokens = type(fixed) == "number" and fixed >= 0 and floor(fixed) or 0,
-    onDisconnect = given.onDisconnect or "Charge",
+    usage = {
+      onMissing = given.onMissing or "Estimate",
+      fixedTokens = type(fixed) == "number" and fixed >= 0 and floor(fixed) or 0,
+      onDisconnect = given.onDisconnect or "Charge",
+    },
+    costs = weighted[1] and costs.new(weighted) or NOTHING,
+    settle = settle_of(all),
   }
 end
 

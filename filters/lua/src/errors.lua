@@ -96,22 +96,17 @@ function errors.away(headers, status, seen)
   return AWAY[status] and not seen and errors.bare(headers) and "unavailable" or nil
 end
 
-local function set(headers, name, value)
-  headers:remove(name)
-  headers:add(name, value)
-end
-
 -- The body for who was turned away, of whose request nobody knows the API. `said` is the proxy's own body.
 function errors.deny(headers, kind, said)
   local words = match(said, "^[ -~]+$")
-  set(headers, "content-type", "application/json")
+  header.set(headers, "content-type", "application/json")
   return errors.body("any", kind, words or "The request was turned away.")
 end
 
 -- The body for who has to come back when the rate limit service is there again.
 function errors.postpone(headers, api, status)
-  set(headers, "content-type", "application/json")
-  set(headers, "retry-after", "1")
+  header.set(headers, "content-type", "application/json")
+  header.set(headers, "retry-after", "1")
   local message = "The rate limit cannot be checked right now. Please try again in 1s."
   return errors.body(api, "unavailable", message, { status = status })
 end

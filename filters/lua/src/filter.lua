@@ -2,7 +2,7 @@
 -- set first: a fault never breaks traffic and never frees it. Yields stay outside of pcall, where no Lua
 -- but LuaJIT allows them.
 
-local gsub, lower, sub = string.gsub, string.lower, string.sub
+local sub = string.sub
 local pairs, pcall, tonumber, tostring, type = pairs, pcall, tonumber, tostring, type
 
 -- How often to look whether a charge has arrived: nearly always it has at once.
@@ -58,12 +58,6 @@ local function settle_all(headers, defaults)
   headers:remove("accept-encoding")
 end
 
--- Can the body be read?
-local function plain(headers)
-  local coding = gsub(lower(headers:get("content-encoding") or ""), "[ \t]+", "")
-  return coding == "" or coding == "identity"
-end
-
 -- The size of a body that is too long to be held; else nothing.
 local function oversized(headers, limit)
   local size = tonumber(headers:get("content-length") or "")
@@ -78,14 +72,13 @@ local function read(handle, route, buffer, size)
   if request.counts(ends) then
     meter.set(handle, "unestimated", true)
   end
-  if size or not plain(headers) then
+  if size or not header.plain(headers) then
     model, estimate = request.unread(size or buffer and buffer:length() or 0, in_path)
   else
     local force = request.streams(ends) and context.forces(handle)
     local kind = headers:get("content-type") or ""
     local body = buffer and bytes(buffer) or ""
-    model, estimate, rewritten, forced =
-      request.read(body, ends, in_path, kind, force, context.max_tokens(handle))
+    model, estimate, rewritten, forced = request.read(body, ends, in_path, kind, force, route.max_tokens)
   end
   header.set(headers, route.model_header, model)
   meter.set(handle, "model", model)

@@ -1,4 +1,6 @@
--- header: one value for a header of a request, whatever the client sent of it.
+-- header: one value for a header, whatever was sent of it; and what headers say of a body.
+
+local gsub, lower = string.gsub, string.lower
 
 local header = {}
 
@@ -23,6 +25,12 @@ function header.settle(headers, name, default)
     header.set(headers, name, value)
   end
   return value
+end
+
+-- Is the body as it was written, without a coding that would have to be undone to read it?
+function header.plain(headers)
+  local coding = gsub(lower(headers:get("content-encoding") or ""), "[ \t]+", "")
+  return coding == "" or coding == "identity"
 end
 
 return header

@@ -156,6 +156,12 @@ function json.spans()
   return { key = {}, from = {}, to = {}, count = 0 }
 end
 
+-- The text of the member `name` among what was found in `body`; nil without it.
+function json.raw(body, spans, name)
+  local from = spans.from[name]
+  return from and sub(body, from, spans.to[name] - 1)
+end
+
 -- Fills `spans` with the wanted members of the object at `at`; of repeated keys the last counts. Gives the
 -- position after the object, or nil when there is no whole object.
 function json.members(body, at, wanted, spans)

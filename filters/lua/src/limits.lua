@@ -77,11 +77,6 @@ function limits.find(list, seen)
   return found
 end
 
-local function set(headers, name, value)
-  headers:remove(name)
-  headers:add(name, value)
-end
-
 local function replace(headers, limit, remaining, reset)
   for i = 1, #NAMES do
     headers:remove("x-ratelimit-" .. NAMES[i] .. "-tokens")
@@ -112,11 +107,11 @@ function limits.refuse(headers, limit, seen, model, api)
     kind = limit.kind
     what = format(" on %s per %s: limit %s, used up", limit.what or kind, limit.unit, integer(limit.quantity))
   end
-  set(headers, "retry-after", integer(wait))
-  set(headers, "retry-after-ms", integer(wait * 1000))
-  set(headers, "content-type", "application/json")
+  header.set(headers, "retry-after", integer(wait))
+  header.set(headers, "retry-after-ms", integer(wait * 1000))
+  header.set(headers, "content-type", "application/json")
   if wait > 60 then
-    set(headers, "x-should-retry", "false")
+    header.set(headers, "x-should-retry", "false")
   end
   local message = format("Rate limit reached for %s%s. Please try again in %ss.", model, what, integer(wait))
   return errors.body(api, "refused", message, { type = kind, wait = wait })

@@ -4,6 +4,8 @@ local byte, ceil, floor, format, max, sub =
   string.byte, math.ceil, math.floor, string.format, math.max, string.sub
 local gsub, ipairs, tonumber = string.gsub, ipairs, tonumber
 
+local raw = json.raw
+
 local maxtokens = {}
 
 -- One row for each API: what its path may end in (in lower case), the names of the field, of which the first
@@ -70,11 +72,6 @@ local function row_of(ends)
       end
     end
   end
-end
-
-local function raw(body, spans, name)
-  local from = spans.from[name]
-  return from and sub(body, from, spans.to[name] - 1)
 end
 
 -- How many answers share the tokens, at least `least`. Some servers take a number in quotes.

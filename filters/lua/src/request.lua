@@ -2,7 +2,7 @@
 -- usage is reported and the answer is no longer than it may be.
 
 local byte, ceil, find, sub = string.byte, math.ceil, string.find, string.sub
-local members = json.members
+local members, raw = json.members, json.raw
 local header_value, unescape = text.header_value, text.unescape
 
 -- Longer names are no model's, and headers have to stay small. With every byte written as \uXXXX the raw
@@ -33,19 +33,14 @@ local function model(body, found)
   if not from or byte(body, from) ~= 34 then
     return "unknown"
   end
-  local raw = sub(body, from + 1, found.to.model - 2)
-  return named(#raw <= 6 * MAX_MODEL and unescape(raw))
-end
-
-local function value(body, found, name)
-  local from = found.from[name]
-  return from and sub(body, from, found.to[name] - 1)
+  local inside = sub(body, from + 1, found.to.model - 2)
+  return named(#inside <= 6 * MAX_MODEL and unescape(inside))
 end
 
 -- Lists the change that makes `stream_options.include_usage` true. Gives whether there is one: not when the
 -- client asked itself, does not stream, or sent what no API takes.
 local function with_usage(list, body, start, found)
-  if value(body, found, "stream") ~= "true" or not (found.from.messages or found.from.prompt) then
+  if raw(body, found, "stream") ~= "true" or not (found.from.messages or found.from.prompt) then
     return false
   end
   local from, to = found.from.stream_options, found.to.stream_options
@@ -60,7 +55,7 @@ local function with_usage(list, body, start, found)
   if not members(body, from, INCLUDE, inner) then
     return false
   end
-  local asked = value(body, inner, "include_usage")
+  local asked = raw(body, inner, "include_usage")
   if not asked then
     edits.insert(list, body, from, '"include_usage":true')
   elseif asked == "false" or asked == "null" then

@@ -10,16 +10,12 @@ local function kind_of(headers)
   return value and match(lower(value), "^[^%s;,]*") or ""
 end
 
-local function plain(headers)
-  local encoding = headers:get("content-encoding")
-  return not encoding or lower(encoding) == "identity"
-end
-
 -- What reads this answer: a meter, and for plain ones what can tell its events.
 local function reader(handle, headers, known)
-  local self = { meter = meter.new(context.usage(handle), known, context.costs(handle)) }
-  settle.open(handle, self, headers)
-  if not plain(headers) then
+  local route = context.answer(handle)
+  local self = { meter = meter.new(route.usage, known, route.costs) }
+  settle.open(route.settle, self, headers)
+  if not header.plain(headers) then
     return self
   end
   local kind = kind_of(headers)

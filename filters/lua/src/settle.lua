@@ -36,9 +36,8 @@ function settle.note(handle)
   end
 end
 
--- At the headers of an answer that `reader` reads.
-function settle.open(handle, reader, headers)
-  local route = context.settle(handle)
+-- At the headers of an answer that `reader` reads. Without a `route` it is the proxy that charges.
+function settle.open(route, reader, headers)
   if not route then
     return
   end

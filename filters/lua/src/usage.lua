@@ -1,6 +1,6 @@
 -- usage: the numbers of one usage object, by the rules of the wire formats.
 
-local ceil, find, sub, tonumber = math.ceil, string.find, string.sub, tonumber
+local byte, ceil, find, tonumber = string.byte, math.ceil, string.find, tonumber
 local match = string.match
 local names, spans = json.names, json.spans
 
@@ -83,15 +83,24 @@ local function clamp(value)
 end
 usage.clamp = clamp
 
+-- What a number of JSON is of which LuaJIT makes none: one with an exponent of seven digits.
+local function beyond(raw)
+  if find(raw, "[eE]%-") or not find(raw, "^-?[0.]*[1-9]") then
+    return 0
+  end
+  return byte(raw) == 45 and -1 or MAX_CHARGE
+end
+
 -- A number that is not negative, rounded up to a whole one; nil for anything else.
 local function number(body, found, name)
   local from = found.from[name]
   if not from or not find(body, "^%d", from) and not find(body, "^%-0", from) then
     return nil
   end
-  local value = tonumber(sub(body, from, found.to[name] - 1))
+  local raw = json.raw(body, found, name)
+  local value = tonumber(raw) or beyond(raw)
   -- "-0" is zero, "-0.5" is not.
-  if not value or value < 0 then
+  if value < 0 then
     return nil
   end
   return ceil(clamp(value)) + 0

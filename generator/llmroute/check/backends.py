@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from llmroute import codes, names
 from llmroute.check.headers import not_a_value
@@ -13,9 +12,6 @@ from llmroute.lower import DEFAULT_NAMESPACE
 from llmroute.plan import Backend, Plan, Route
 from llmroute.source import Document
 from llmroute.targets import Capabilities
-
-REST: Final = "*"
-"""Among ``models``: those that no other backend serves."""
 
 
 def check(plan: Plan, target: Capabilities, documents: Sequence[Document]) -> Iterator[Diagnostic]:
@@ -46,9 +42,9 @@ def _models(route: Route, documents: Sequence[Document]) -> Iterator[Diagnostic]
 
 def _twice(model: str, backend: Backend, other: Backend, origin: Origin) -> Diagnostic:
     where = " already" if other is backend else f", as does {other.name} ({other.origin})"
-    if model == REST:
+    if model == names.REST:
         message = f"{backend.name} takes the models that no other backend serves{where}"
-        return Diagnostic(codes.TWO_TAKE_THE_REST, origin, message, f'keep one "{REST}"')
+        return Diagnostic(codes.TWO_TAKE_THE_REST, origin, message, f'keep one "{names.REST}"')
     message = f"{backend.name} serves the model {model}{where}"
     hint = f"keep it once; a client may still name a backend in {names.BACKEND_HEADER}"
     return Diagnostic(codes.MODEL_TWICE, origin, message, hint)

@@ -78,7 +78,7 @@ def by_place(index: int, route: Route, backend: Backend | None, limit: Limit) ->
     the key: a counter is kept under its beginning, so a limit with another window does not find it.
     """
     shape = [s.header if s.match is Match.DISTINCT else None for s in limit.selectors]
-    if backend and len(route.backends) > 1:
+    if route.tells(backend):
         shape.insert(0, None)  # the backend's own selector
     return (index, limit.unit, *shape)
 

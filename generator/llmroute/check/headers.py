@@ -23,7 +23,7 @@ def check(plan: Plan, target: Capabilities) -> Iterator[Diagnostic]:
         seen: set[Selector] = set()
         for backend, limit in route.limits():
             if limit.selectors and limit.selectors[0] not in seen:
-                named = target.selects_backend and backend is not None and len(route.backends) > 1
+                named = target.selects_backend and route.tells(backend)
                 yield from _number(limit.selectors, target, 1 if named else 0)
             for selector in limit.selectors:
                 if selector not in seen:  # the limits of one rule share its selectors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 from llmroute import codes
@@ -37,8 +38,7 @@ def _unit(limit: Limit, target: Capabilities) -> Iterator[Diagnostic]:
 
 
 def _weights(limit: Limit, weights: Weights, documents: Sequence[Document]) -> Iterator[Diagnostic]:
-    values = [weights.prompt, weights.cached_prompt, weights.cache_write, weights.completion, weights.reasoning]
-    if not any(values):
+    if not any(dataclasses.astuple(weights)):
         origin = place(documents, limit.origin, (*limit.origin.path[:-1], "weights"))
         message = "all weights are 0, so this limit counts nothing and never refuses"
         yield Diagnostic(codes.NO_WEIGHT, origin, message, "give the tokens that it is to count a weight")

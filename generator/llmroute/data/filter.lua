@@ -3,7 +3,7 @@
 -- Squeezed: comments and blanks are left out, and a local has the first letter of its name, with a number when that
 -- is taken; so have fields that nobody else knows. Modules and functions of the standard library have a capital.
 -- Lines and strings are those of the source.
-local I,E,L,A,M3,next,pairs,P,B,H,F,O,G2,G,W,M2,S,C,N,T3,T=ipairs,math.ceil,math.floor,math.max,math.min,next,pairs,pcall,string.byte,string.char,string.find,string.format,string.gmatch,string.gsub,string.lower,string.match,string.sub,table.concat,tonumber,tostring,type
+local I,E,L,A,M3,next,pairs,P,B,R,F,O,G2,G,W,M2,S,C,N,T3,T=ipairs,math.ceil,math.floor,math.max,math.min,next,pairs,pcall,string.byte,string.char,string.find,string.format,string.gmatch,string.gsub,string.lower,string.match,string.sub,table.concat,tonumber,tostring,type
 local T2=(function()
 local E={
 [34]='"',
@@ -33,13 +33,13 @@ return true
 end
 local function u(c)
 if c<128 then
-return H(c)
+return R(c)
 elseif c<2048 then
-return H(192+L(c/64),128+c%64)
+return R(192+L(c/64),128+c%64)
 elseif c<65536 then
-return H(224+L(c/4096),128+L(c/64)%64,128+c%64)
+return R(224+L(c/4096),128+L(c/64)%64,128+c%64)
 end
-return H(
+return R(
 240+L(c/262144),
 128+L(c/4096)%64,
 128+L(c/64)%64,
@@ -116,7 +116,35 @@ return'"'..e..'"'
 end
 return t
 end)()
-local R=(function()
+local H=(function()
+local h={}
+function h.set(h,n,v)
+h:remove(n)
+h:add(n,v)
+end
+function h.settle(h2,n,d)
+local c=h2:getNumValues(n)
+local v
+for i=0,c-1 do
+v=v or T2.h5(h2:getAtIndex(n,i)or"")
+end
+v=v or d
+if not v then
+if c>0 then
+h2:remove(n)
+end
+elseif c~=1 or h2:getAtIndex(n,0)~=v then
+h.set(h2,n,v)
+end
+return v
+end
+function h.p7(h)
+local c=G(W(h:get("content-encoding")or""),"[ \t]+","")
+return c==""or c=="identity"
+end
+return h
+end)()
+local E2=(function()
 local q=T2.q2
 local K={
 refused={429,"tokens","rate_limit_exceeded","rate_limit_error","RESOURCE_EXHAUSTED"},
@@ -185,23 +213,19 @@ end
 local k=W(h:get("content-type")or"text/plain")
 return F(k,"text/plain",1,true)==1 and D[s]or nil
 end
-function e.a5(h,s,s2)
+function e.a6(h,s,s2)
 return A[s]and not s2 and e.b3(h)and"unavailable"or nil
 end
-local function s(h,n,v)
-h:remove(n)
-h:add(n,v)
-end
-function e.d6(h,k,s2)
-local w=M2(s2,"^[ -~]+$")
-s(h,"content-type","application/json")
+function e.d6(h,k,s)
+local w=M2(s,"^[ -~]+$")
+H.set(h,"content-type","application/json")
 return e.body("any",k,w or"The request was turned away.")
 end
-function e.p10(h,a,s2)
-s(h,"content-type","application/json")
-s(h,"retry-after","1")
+function e.p11(h,a,s)
+H.set(h,"content-type","application/json")
+H.set(h,"retry-after","1")
 local m="The rate limit cannot be checked right now. Please try again in 1s."
-return e.body(a,"unavailable",m,{s8=s2})
+return e.body(a,"unavailable",m,{s8=s})
 end
 return e
 end)()
@@ -333,6 +357,10 @@ end
 function j.s5()
 return{key={},f={},t={},c=0}
 end
+function j.r(b,s,n)
+local f=s.f[n]
+return f and S(b,f,s.t[n]-1)
+end
 function j.m3(b,a,w,s2)
 for i=1,s2.c do
 s2.f[s2[i]]=nil
@@ -449,13 +477,20 @@ local function c(v)
 return v<M and v or M
 end
 u.c7=c
-local function n(b,f,n)
+local function b(r)
+if F(r,"[eE]%-")or not F(r,"^-?[0.]*[1-9]")then
+return 0
+end
+return B(r)==45 and-1 or M
+end
+local function n(b2,f,n)
 local f2=f.f[n]
-if not f2 or not F(b,"^%d",f2)and not F(b,"^%-0",f2)then
+if not f2 or not F(b2,"^%d",f2)and not F(b2,"^%-0",f2)then
 return nil
 end
-local v=N(S(b,f2,f.t[n]-1))
-if not v or v<0 then
+local r=J.r(b2,f,n)
+local v=N(r)or b(r)
+if v<0 then
 return nil
 end
 return E(c(v))+0
@@ -1000,7 +1035,7 @@ return C(s.b4,"",1,s.l6)..C(s.b5,"",1,s.p6)
 end
 return s
 end)()
-local E3=(function()
+local E4=(function()
 local M=8192
 local P,C=12,4
 local M2=16777216+131072+P+C
@@ -1168,7 +1203,7 @@ p(s,o,l.due,s.w3[l.key]or 0)
 end
 end
 local function w2(s,h)
-if s.p7.onDisconnect=="Free"or(s.reported and s.reported==s.l5)then
+if s.p8.onDisconnect=="Free"or(s.reported and s.reported==s.l5)then
 return
 end
 s.l5=s.reported
@@ -1179,7 +1214,7 @@ p2(s,h,e(s))
 end
 end
 local function f2(s,h)
-local p,n=s.p7,s.reported
+local p,n=s.p8,s.reported
 if not n then
 if s.unestimated or p.onMissing=="Free"then
 n=f(0,"none")
@@ -1193,7 +1228,7 @@ p2(s,h,n)
 end
 function m.n2(p,k,w3)
 return{
-p7=p,
+p8=p,
 costs=w3,
 prompt=tonumber(k.prompt_estimate)or 0,
 unestimated=k.unestimated,
@@ -1219,7 +1254,7 @@ usage_source="none",
 },
 delta=d,
 w6=w,
-b8=b,
+b7=b,
 r5=r,
 w5=w2,
 f4=f2,
@@ -1227,7 +1262,7 @@ f4=f2,
 end
 return m
 end)()
-local E2=(function()
+local E3=(function()
 local s=J.s12
 local M=8
 local M2=1024
@@ -1295,7 +1330,7 @@ return nil
 end
 return e
 end)()
-local E4=(function()
+local E5=(function()
 local m,s=J.m3,J.s9
 local f=U.f2
 local W=J.n3(
@@ -1379,7 +1414,7 @@ local f3=a and f(d,a)
 if not f3 and f2.type and f2.message then
 local b=n(s2,d,"message")
 if b then
-m:b8(b)
+m:b7(b)
 return
 end
 end
@@ -1411,14 +1446,14 @@ end
 local function l(s,d,f,t)
 local f2=s.f3
 local n=f2.f.choices and"choices"or f2.f.candidates and"candidates"or"delta"
-local s2=f2.f[n]and E2.l8(s.e4,d,f2.f[n],f2.t[n])
+local s2=f2.f[n]and E3.l8(s.e4,d,f2.f[n],f2.t[n])
 if s2 then
 s.s,s.f,s.t=s2,f,t
 s.a=f and f>#s.e4.h
 end
 end
 local function e(s2,d)
-local s3=E2.s13(s2.e4,d)
+local s3=E3.s13(s2.e4,d)
 if s3 then
 s2.m:delta()
 local s=s2.a and s3-s2.s or 0
@@ -1462,7 +1497,7 @@ function e2.n2(m)
 return{
 m=m,
 f3=J.s5(),
-e4=E2.n2(),
+e4=E3.n2(),
 s=0,
 f=nil,
 t=nil,
@@ -1481,13 +1516,16 @@ local M="x-ai-gateway-llm-model-name"
 local B=4194304
 local N={}
 local c={}
-local function g(h,k)
-local a=h:filterContext()
-return a and a:get(k)
+local S={
+get=function()
+return nil
+end,
+}
+local function c2(h)
+return h:filterContext()or S
 end
-local function l(h,k)
-local v=g(h,k)
-return T(v)=="table"and v or{}
+local function l(v)
+return T(v)=="table"and v or N
 end
 local function w(g,n)
 if T(g)~="table"then
@@ -1505,59 +1543,53 @@ end
 local function w2(v)
 return T(v)=="string"and v~=""and v or nil
 end
-function c.r6(h)
-local a=h:filterContext()
-if not a then
-return c.none()
-end
-local d,l=a:get("defaults"),a:get("bodyLimit")
+local function r(a)
+local l2,m=a:get("bodyLimit"),a:get("maxTokens")
 return{
 m4=w2(a:get("modelHeader"))or M,
-defaults=T(d)=="table"and d or N,
+defaults=l(a:get("defaults")),
 metadata=w(a:get("metadata"),"header"),
 identity=w2(a:get("identity")),
-b7=w2(a:get("backendHeader")),
+b6=w2(a:get("backendHeader")),
 costs=w(a:get("costs"),"key"),
-b6=T(l)=="number"and l>=0 and l or B,
+max_tokens=T(m)=="number"and m>=1 and L(m)or nil,
+b8=T(l2)=="number"and l2>=0 and l2 or B,
 }
+end
+function c.r6(h)
+return r(c2(h))
 end
 function c.none()
-return{
-m4=M,
-defaults=N,
-metadata=N,
-costs=N,
-b6=B,
-}
+return r(S)
 end
 function c.backends(h)
-return w(g(h,"backends"),"name")
-end
-function c.costs(h)
-local g=w(g(h,"costs"),"key")
-return g[1]and C2.n2(g)or N
+return w(c2(h):get("backends"),"name")
 end
 function c.limits(h)
-return l(h,"limits")
+return l(c2(h):get("limits"))
 end
-function c.settle(h)
-local r=g(h,"settle")
+local function s(a)
+local r=a:get("settle")
 return T(r)=="table"and T(r.limits)=="table"and r or nil
 end
+function c.settle(h)
+return s(c2(h))
+end
 function c.f6(h)
-return l(h,"usage").includeUsage~="Keep"
+return l(c2(h):get("usage")).includeUsage~="Keep"
 end
-function c.max_tokens(h)
-local m=g(h,"maxTokens")
-return T(m)=="number"and m>=1 and L(m)or nil
-end
-function c.usage(h)
-local g=l(h,"usage")
+function c.a4(h)
+local a=c2(h)
+local g,w=l(a:get("usage")),w(a:get("costs"),"key")
 local f=g.fixedTokens
 return{
+usage={
 onMissing=g.onMissing or"Estimate",
 fixedTokens=T(f)=="number"and f>=0 and L(f)or 0,
 onDisconnect=g.onDisconnect or"Charge",
+},
+costs=w[1]and C2.n2(w)or N,
+settle=s(a),
 }
 end
 return c
@@ -1570,7 +1602,7 @@ local M={
 "^.*/tunedmodels/()[^/]+():%a+$",
 "^.*/model/()[^/]+()/[^/]+$",
 }
-local R={
+local R2={
 ["/v1/chat/completions"]=true,
 ["/v1/completions"]=true,
 ["/v1/embeddings"]=true,
@@ -1579,7 +1611,7 @@ local R={
 }
 local S2={["/"]="\1",["\1"]="\2"}
 local function d(h)
-local c=H(N(h,16))
+local c=R(N(h,16))
 return S2[c]or c
 end
 local function m(w,s)
@@ -1596,7 +1628,7 @@ end
 return t and S(w,f,t-1)
 end
 function p.r2(r)
-if R[r]then
+if R2[r]then
 return r,nil
 end
 local w=r
@@ -1734,7 +1766,7 @@ function e.i2(l,b,a,m)
 local r=B(b,s(b,a+1))==125 and""or","
 e.replace(l,a+1,a+1,m..r)
 end
-function e.a4(l,b)
+function e.a5(l,b)
 if not l[1]then
 return nil
 end
@@ -1749,6 +1781,7 @@ end
 return e
 end)()
 local K=(function()
+local r=J.r
 local m={}
 local A2={
 {
@@ -1796,7 +1829,7 @@ end
 end
 end
 m.n3=N2
-local function r(e)
+local function r2(e)
 for _,r in I(A2)do
 for _,s in I(r.e)do
 if S(e,#e-#s+1)==s then
@@ -1805,13 +1838,9 @@ end
 end
 end
 end
-local function r2(b,s,n)
-local f=s.f[n]
-return f and S(b,f,s.t[n]-1)
-end
-local function s(b,s,r,l)
-for _,n in I(r.c4)do
-local v=r2(b,s,n)
+local function s(b,s,r2,l)
+for _,n in I(r2.c4)do
+local v=r(b,s,n)
 local c=v and N((G(v,'"',"")))
 l=c and c==c and A(l,E(c))or l
 end
@@ -1822,17 +1851,17 @@ local c=B(v)
 local n=(c==45 or(c>47 and c<58))and N(v)
 return n and n>=l and n<=m
 end
-local function h(l,b,a,s,r,m)
-local t=r.keep
-for _,n in I(r.f2)do
-local v=r2(b,s,n)
-if v and not f(v,r.l4 or 0,m)then
+local function h(l,b,a,s,r2,m)
+local t=r2.keep
+for _,n in I(r2.f2)do
+local v=r(b,s,n)
+if v and not f(v,r2.l4 or 0,m)then
 D.replace(l,s.f[n],s.t[n],O("%d",m))
 end
 t=t or v
 end
 if not t then
-D.i2(l,b,a,O('"%s":%d',r.f2[1],m))
+D.i2(l,b,a,O('"%s":%d',r2.f2[1],m))
 end
 end
 local function h2(l,b,s2,f,r,m)
@@ -1860,7 +1889,7 @@ D.i2(l,b,s2,O('"%s":%s',r.h4[1],o))
 end
 end
 function m.h2(l,b,s2,f,e,m)
-local r=r(e)
+local r=r2(e)
 if r.h4 then
 h2(l,b,s2,f,r,m)
 elseif r.f2 then
@@ -1870,7 +1899,7 @@ end
 return m
 end)()
 local Q=(function()
-local m=J.m3
+local m,r=J.m3,J.r
 local h,u=T2.h5,T2.u
 local M=256
 local P={"messages","prompt","input","contents","documents","texts","query"}
@@ -1882,7 +1911,7 @@ for n in pairs(K.n3)do
 W[n]=true
 end
 local I=J.n3("include_usage")
-local r={}
+local r2={}
 local function n(n)
 n=n and h(n)
 return n and#n<=M and n or"unknown"
@@ -1892,15 +1921,11 @@ local f2=f.f.model
 if not f2 or B(b,f2)~=34 then
 return"unknown"
 end
-local r=S(b,f2+1,f.t.model-2)
-return n(#r<=6*M and u(r))
-end
-local function v(b,f,n)
-local f2=f.f[n]
-return f2 and S(b,f2,f.t[n]-1)
+local i=S(b,f2+1,f.t.model-2)
+return n(#i<=6*M and u(i))
 end
 local function w(l,b,s,f)
-if v(b,f,"stream")~="true"or not(f.f.messages or f.f.prompt)then
+if r(b,f,"stream")~="true"or not(f.f.messages or f.f.prompt)then
 return false
 end
 local f,t=f.f.stream_options,f.t.stream_options
@@ -1915,7 +1940,7 @@ local i=J.s5()
 if not m(b,f,I,i)then
 return false
 end
-local a=v(b,i,"include_usage")
+local a=r(b,i,"include_usage")
 if not a then
 D.i2(l,b,f,'"include_usage":true')
 elseif a=="false"or a=="null"then
@@ -1946,13 +1971,13 @@ end
 f=n(f)
 return(not i or i==f)and f or"unknown"
 end
-function r.u3(s,i)
+function r2.u3(s,i)
 return n(i),E(s/4)
 end
-function r.s11(e)
+function r2.s11(e)
 return S(e,-12)=="/completions"
 end
-function r.api(e)
+function r2.api(e)
 if F(e,":%a+$")and F(e,"models/",1,true)then
 return"gemini"
 elseif F(e,"/messages$")or F(e,"/messages/[%a_]+$")then
@@ -1961,10 +1986,10 @@ or"anthropic"
 end
 return"openai"
 end
-function r.c4(e)
+function r2.c4(e)
 return S(e,-12)==":counttokens"or S(e,-22)=="/messages/count_tokens"
 end
-function r.r2(b,e2,i2,k,f,m)
+function r2.r2(b,e2,i2,k,f,m)
 local f2=J.s5()
 local s=J.d2(b,W,f2)
 local n=i2 and n(i2)or i(b,s,f2,k)
@@ -1972,7 +1997,7 @@ if not s then
 return n,E(#b/4),nil,false
 end
 local l,f3=nil,false
-if f and f2.f.stream and r.s11(e2)then
+if f and f2.f.stream and r2.s11(e2)then
 l={}
 f3=w(l,b,s,f2)
 end
@@ -1980,33 +2005,9 @@ if m then
 l=l or{}
 K.h2(l,b,s,f2,e2,m)
 end
-return n,e(b,f2),l and D.a4(l,b),f3
+return n,e(b,f2),l and D.a5(l,b),f3
 end
-return r
-end)()
-local H2=(function()
-local h={}
-function h.set(h,n,v)
-h:remove(n)
-h:add(n,v)
-end
-function h.settle(h2,n,d)
-local c=h2:getNumValues(n)
-local v
-for i=0,c-1 do
-v=v or T2.h5(h2:getAtIndex(n,i)or"")
-end
-v=v or d
-if not v then
-if c>0 then
-h2:remove(n)
-end
-elseif c~=1 or h2:getAtIndex(n,0)~=v then
-h.set(h2,n,v)
-end
-return v
-end
-return h
+return r2
 end)()
 local Y=(function()
 local i={
@@ -2046,7 +2047,7 @@ end
 function i.t6(h,h2,o)
 local v=f(h,o.namespace,o.path)
 if v then
-H2.set(h2,o.header,v)
+H.set(h2,o.header,v)
 end
 end
 return i
@@ -2079,7 +2080,7 @@ end
 return false
 end
 function b.c9(h,n,l,m)
-local n2=H2.settle(h,n)
+local n2=H.settle(h,n)
 if n2 then
 return not k(l,n2)and O("The backend `%s` does not exist.",n2)or nil
 end
@@ -2088,7 +2089,7 @@ if not c and not m and l[1]then
 c=l[1].name
 end
 if c then
-H2.set(h,n,c)
+H.set(h,n,c)
 return nil
 elseif not m or m=="unknown"then
 return"No model could be read from the request, and no backend takes such requests."
@@ -2125,7 +2126,7 @@ local l=n(p)
 if not l then
 return nil
 end
-return{limit=l,p9=p,remaining=n(r),reset=n(r2)or 1}
+return{limit=l,p10=p,remaining=n(r),reset=n(r2)or 1}
 end
 local function b(o,o2,r)
 if not o2 then
@@ -2140,7 +2141,7 @@ return o.kind=="tokens"and o2.kind~="tokens"
 end
 function l.find(l,s)
 local w,n,f={},false,nil
-for l,w2 in G2(s.p9,"(%d+);w=(%d+)")do
+for l,w2 in G2(s.p10,"(%d+);w=(%d+)")do
 if N(l)==s.limit then
 w[N(w2)],n=true,true
 end
@@ -2157,10 +2158,6 @@ end
 end
 return f
 end
-local function s(h,n,v)
-h:remove(n)
-h:add(n,v)
-end
 local function r(h,l,r,r2)
 for i=1,#N2 do
 h:remove("x-ratelimit-"..N2[i].."-tokens")
@@ -2174,24 +2171,24 @@ function l.a3(h,l,s)
 r(h,l,A(0,(s.remaining or 0)+l.quantity-l.reported),s.reset)
 end
 function l.refused(h,s,s2)
-return s==429 and s2~=nil and s2.remaining==0 and R.b3(h)
+return s==429 and s2~=nil and s2.remaining==0 and E2.b3(h)
 end
-function l.r3(h,l,s2,m,a)
-local w=A(1,s2.reset)
+function l.r3(h,l,s,m,a)
+local w=A(1,s.reset)
 local k,w2="tokens",""
 if l then
-r(h,l,0,s2.reset)
+r(h,l,0,s.reset)
 k=l.kind
 w2=O(" on %s per %s: limit %s, used up",l.what or k,l.unit,i(l.quantity))
 end
-s(h,"retry-after",i(w))
-s(h,"retry-after-ms",i(w*1000))
-s(h,"content-type","application/json")
+H.set(h,"retry-after",i(w))
+H.set(h,"retry-after-ms",i(w*1000))
+H.set(h,"content-type","application/json")
 if w>60 then
-s(h,"x-should-retry","false")
+H.set(h,"x-should-retry","false")
 end
 local m=O("Rate limit reached for %s%s. Please try again in %ss.",m,w2,i(w))
-return R.body(a,"refused",m,{type=k,w4=w})
+return E2.body(a,"refused",m,{type=k,w4=w})
 end
 return l
 end)()
@@ -2201,13 +2198,13 @@ r.P="/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
 local function v(n)
 local o=""
 while n>=128 do
-o=o..H(n%128+128)
+o=o..R(n%128+128)
 n=L(n/128)
 end
-return o..H(n)
+return o..R(n)
 end
 local function f(t,v2)
-return H(t)..v(#v2)..v2
+return R(t)..v(#v2)..v2
 end
 local function d(c,h)
 local p={}
@@ -2215,7 +2212,7 @@ for i=1,#c.entries do
 local e=c.entries[i]
 p[i]=f(10,f(10,e[1])..f(18,e[2]))
 end
-p[#p+1]=f(26,H(8)..v(h))
+p[#p+1]=f(26,R(8)..v(h))
 return C(p)
 end
 function r.f5(d2,c,b)
@@ -2225,7 +2222,7 @@ p[i+1]=f(18,d(c[i],b and c[i].h6 or 0))
 end
 local m=C(p)
 local s=#m
-return H(0,L(s/16777216),L(s/65536)%256,L(s/256)%256,s%256)
+return R(0,L(s/16777216),L(s/65536)%256,L(s/256)%256,s%256)
 ..m
 end
 local function n(d,a)
@@ -2301,20 +2298,19 @@ M.set(h,B..n,v)
 end
 end
 end
-function s.o4(h,r,h2)
-local r2=X.settle(h)
-if not r2 then
+function s.o4(r,r2,h)
+if not r then
 return
 end
-r.settle,r.m.d4=r2,r2.limits
-local l=N(h2:get("content-length")or"")
+r2.settle,r2.m.d4=r,r.limits
+local l=N(h:get("content-length")or"")
 if l and l>M2 then
-h2:remove("content-length")
+h:remove("content-length")
 else
-r.length=l
+r2.length=l
 end
 end
-function s.p8(r,s,m)
+function s.p9(r,s,m)
 if r.t3 then
 s,r.t3=r.t3..s,nil
 end
@@ -2349,7 +2345,7 @@ o[i]={e.key,v}
 end
 return o
 end
-function s.p11(h,r)
+function s.p12(h,r)
 local k,c=M.get(h),{}
 for i=1,#r.limits do
 local l=r.limits[i]
@@ -2419,20 +2415,17 @@ local function k(h)
 local v=h:get("content-type")
 return v and M2(W(v),"^[^%s;,]*")or""
 end
-local function p(h)
-local e=h:get("content-encoding")
-return not e or W(e)=="identity"
-end
 local function r2(h,h2,k2)
-local s={m=M.n2(X.usage(h),k2,X.costs(h))}
-S2.o4(h,s,h2)
-if not p(h2)then
+local r=X.a4(h)
+local s={m=M.n2(r.usage,k2,r.costs)}
+S2.o4(r.settle,s,h2)
+if not H.p7(h2)then
 return s
 end
 local k=k(h2)
-s.s2=E4.n2(s.m)
+s.s2=E5.n2(s.m)
 if k=="application/vnd.amazon.eventstream"then
-s.messages=E3.n2()
+s.messages=E4.n2()
 s.m.s6=true
 return s
 end
@@ -2460,8 +2453,8 @@ local function o(h,h2,s,s2,a)
 if L2.refused(h2,s,s2)then
 return"refused"
 end
-local a2=a and R.a5(h2,s,s2)
-return a2 and#X.limits(h)>0 and a2 or R.d5(h2,s,a)
+local a2=a and E2.a6(h2,s,s2)
+return a2 and#X.limits(h)>0 and a2 or E2.d5(h2,s,a)
 end
 function r.o4(h)
 local k=M.get(h)
@@ -2490,11 +2483,11 @@ end
 function r.r3(h,r,b)
 local k,h2,s=M.get(h),h:headers(),b:length()
 if r.kind=="unidentified"or r.kind=="forbidden"then
-b:setBytes(R.d6(h2,r.kind,s>0 and b:getBytes(0,s)or""))
+b:setBytes(E2.d6(h2,r.kind,s>0 and b:getBytes(0,s)or""))
 elseif s>0 then
 return
 elseif r.kind=="unavailable"then
-b:setBytes(R.p10(h2,k.api,r.s8))
+b:setBytes(E2.p11(h2,k.api,r.s8))
 else
 local l=L2.find(X.limits(h),r.s7)
 b:setBytes(L2.r3(h2,l,r.s7,k.model or"unknown",k.api))
@@ -2510,7 +2503,7 @@ if s.stream then
 o=S3.p(s.stream,b,s.s2)
 elseif s.d2 then
 D2.p(s.d2,b)
-elseif s.messages and not E3.p(s.messages,b,s.s2)then
+elseif s.messages and not E4.p(s.messages,b,s.s2)then
 s.messages=nil
 s.m.s6=false
 end
@@ -2561,14 +2554,10 @@ end
 local function s2(h,d)
 for n,d in pairs(d)do
 if T(d)=="string"then
-H2.settle(h,n,d)
+H.settle(h,n,d)
 end
 end
 h:remove("accept-encoding")
-end
-local function p(h)
-local c=G(W(h:get("content-encoding")or""),"[ \t]+","")
-return c==""or c=="identity"
 end
 local function o(h,l)
 local s=N(h:get("content-length")or"")
@@ -2581,16 +2570,15 @@ local m,e2,r2,f
 if Q.c4(e)then
 M.set(h,"unestimated",true)
 end
-if s or not p(h2)then
+if s or not H.p7(h2)then
 m,e2=Q.u3(s or b2 and b2:length()or 0,i)
 else
 local f2=Q.s11(e)and X.f6(h)
 local k=h2:get("content-type")or""
 local b=b2 and b(b2)or""
-m,e2,r2,f=
-Q.r2(b,e,i,k,f2,X.max_tokens(h))
+m,e2,r2,f=Q.r2(b,e,i,k,f2,r.max_tokens)
 end
-H2.set(h2,r.m4,m)
+H.set(h2,r.m4,m)
 M.set(h,"model",m)
 M.set(h,"prompt_estimate",e2)
 if r2 then
@@ -2604,10 +2592,10 @@ local function i(h,h2,r)
 for i=1,#r.metadata do
 g(h,Y.t6,h,h2,r.metadata[i])
 end
-return not r.identity or g(h,H2.settle,h2,r.identity)
+return not r.identity or g(h,H.settle,h2,r.identity)
 end
 local function m(h,r,m)
-local n=r.b7
+local n=r.b6
 if not n then
 return nil
 end
@@ -2617,13 +2605,13 @@ return B2.c9(h2,n,X.backends(h),m)
 end
 local function r2(h,r,s,k,m)
 local h2={[":status"]=s,["content-type"]="application/json"}
-h:respond(h2,R.body(r.api,k,m))
+h:respond(h2,E2.body(r.api,k,m))
 end
 function envoy_on_request(h)
 g(h,M.default,h)
 local r3=g(h,X.r6,h)or X.none()
 local h2=h:headers()
-g(h,H2.set,h2,r3.m4,"unknown")
+g(h,H.set,h2,r3.m4,"unknown")
 g(h,Y.c12,h2,r3.metadata)
 g(h,l,h,h2,r3)
 if not i(h,h2,r3)then
@@ -2632,7 +2620,7 @@ end
 g(h,s2,h2,r3.defaults)
 local m2=not U[h2:get(":method")or""]
 if m2 then
-local s=g(h,o,h2,r3.b6)
+local s=g(h,o,h2,r3.b8)
 local b=not s and h:body()or nil
 g(h,r,h,r3,b,s)
 else
@@ -2653,7 +2641,7 @@ end
 return h2,b
 end
 local function b2(h,r)
-local c=r.settle and g(h,S2.p11,h,r.settle)
+local c=r.settle and g(h,S2.p12,h,r.settle)
 if not c then
 return
 end
@@ -2680,7 +2668,7 @@ if not o then
 f(h,o2)
 o2=r.stream and r.stream.h2 and S3.h7(r.stream)..b or nil
 end
-local s2=S2.p8(r,o2 or b,o)
+local s2=S2.p9(r,o2 or b,o)
 if s2~=b then
 g(h,s,c,s2)
 end

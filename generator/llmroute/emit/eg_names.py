@@ -1,7 +1,7 @@
 """What Envoy Gateway calls the counter of a shared limit, so that the filter can charge it.
 
 The naming is Envoy Gateway's own and in no contract (PLATFORM 2.21). ``targets`` says for which versions it is
-proven: ``e2e/test_translate.py`` holds it against Envoy Gateway's translator, and the filter believes only an
+proven: ``e2e/test_eg_names.py`` holds it against Envoy Gateway's translator, and the filter believes only an
 answer that names a limit.
 """
 
@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from llmroute.emit.envoy_rate_limits import Entry
 from llmroute.plan import Backend, Limit, Match, Route
 
 CLUSTER: Final = "ratelimit_cluster"
 """Of the rate limit service, in every Envoy that has a limit."""
-Entry = tuple[str, str | None]
-"""Key and value of a descriptor's entry; None where the request's own value counts."""
 
 
 def domain(route: Route) -> str:
@@ -33,7 +32,7 @@ def entries(route: Route, index: int, backend: Backend | None, limit: Limit) -> 
 
 def _headers(route: Route, index: int, backend: Backend | None, limit: Limit) -> Iterator[Entry]:
     matches = [selector.match for selector in limit.selectors]
-    if backend and len(route.backends) > 1:
+    if route.tells(backend):
         matches.insert(0, Match.EXACT)  # its name, as ``traffic_policy`` has it
     for place, match in enumerate(matches):
         key = f"rule-{index}-match-{place}"

@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from llmroute.emit.in_flight import others
 from llmroute.plan import Endpoint
 from llmroute.render.yaml import Comment
 
@@ -14,8 +15,6 @@ TRUSTED_CA: Final = "/etc/ssl/certs/ca-certificates.crt"
 """The authorities whose certificates servers may have, in Envoy's image and on Debian: as in Envoy Gateway."""
 _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _TLS: Final = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
-_AT_LEAST: Final = 1024
-"""Envoy's own bound on connections and on requests that wait for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +80,10 @@ def _discovery(endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
 
 def _thresholds(most: int) -> dict[str, Any]:
     """What is over ``max_requests`` is a 503 at once. The rest must not bind before it does."""
-    others = max(most, _AT_LEAST)
     return {
         "max_requests": Comment("Requests in flight, for this Envoy and this backend alone; more are a 503.", most),
-        "max_connections": Comment("HTTP/1.1 takes a connection for each request.", others),
-        "max_pending_requests": others,
+        "max_connections": Comment("HTTP/1.1 takes a connection for each request.", others(most)),
+        "max_pending_requests": others(most),
     }
 
 

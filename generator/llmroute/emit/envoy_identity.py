@@ -10,12 +10,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from llmroute.emit.envoy_clusters import Clusters
-from llmroute.emit.envoy_types import http_filter, typed
+from llmroute.emit.envoy_types import JWT_FILTER, http_filter, typed
 from llmroute.emit.ratelimit_config import domain
 from llmroute.plan import ApiKey, Endpoint, Jwt, Plan, Route
 from llmroute.render.yaml import Comment
 
-_JWT: Final = "envoy.filters.http.jwt_authn"
 _API_KEY: Final = "envoy.filters.http.api_key_auth"
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -31,7 +30,7 @@ def identity_filters(plan: Plan) -> list[dict[str, Any]]:
             "providers": {name: _provider(jwt) for name, jwt in by_token.items()},
             "requirement_map": {name: _requirement(name) for name in by_token},
         }
-        filters.append(http_filter(_JWT, "jwt_authn.v3.JwtAuthentication", config))
+        filters.append(http_filter(JWT_FILTER, "jwt_authn.v3.JwtAuthentication", config))
     return filters
 
 
@@ -39,7 +38,7 @@ def identity_config(route: Route) -> dict[str, Any]:
     """What these filters are told of ``route``, for its ``typed_per_filter_config``."""
     identity = route.identity
     if identity.jwt:
-        return {_JWT: typed("jwt_authn.v3.PerRouteConfig", {"requirement_name": domain(route)})}
+        return {JWT_FILTER: typed("jwt_authn.v3.PerRouteConfig", {"requirement_name": domain(route)})}
     if identity.api_key:
         return {_API_KEY: typed("api_key_auth.v3.ApiKeyAuthPerRoute", _keys(identity.api_key, identity.header))}
     return {}

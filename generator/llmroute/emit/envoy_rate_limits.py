@@ -40,15 +40,17 @@ def _actions(route: Route, limit: Limit) -> Iterator[Any]:
     encoded = encode(limit)
     actions = [_action(entry, None) for entry in chain(limit)[:1]]
     actions += [_action(entry, s) for entry, s in zip(chain(limit)[1:], limit.selectors, strict=True)]
-    comments = [encoded.comment]
+    made: list[dict[str, Any]] = []
     if encoded.check_cost is not None:
-        yield Comment(comments.pop(), {"actions": actions, "hits_addend": {"number": encoded.check_cost}})
+        made.append({"actions": actions, "hits_addend": {"number": encoded.check_cost}})
     if encoded.charge:
         hits: dict[str, Any] = {"number": encoded.charge}
         if encoded.charge is Charge.USAGE:
             hits = {"format": f"%DYNAMIC_METADATA({names.METADATA_NAMESPACE}:{charge_key(route, limit)})%"}
-        charge = {"actions": actions, "hits_addend": hits, "apply_on_stream_done": True}
-        yield Comment(comments.pop(), charge) if comments else charge
+        made.append({"actions": actions, "hits_addend": hits, "apply_on_stream_done": True})
+    first, *rest = made
+    yield Comment(encoded.comment, first)
+    yield from rest
 
 
 def _action(entry: Entry, selector: Selector | None) -> dict[str, Any]:

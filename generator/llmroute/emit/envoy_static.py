@@ -57,13 +57,8 @@ def _backends(plan: Plan, clusters: Clusters) -> Iterator[dict[str, Any]]:
     by_name = {_cluster_name(r, b): (r, b) for r in plan.routes for b in r.backends}
     for name, (route, backend) in by_name.items():
         yield clusters.build(name, backend.endpoints, route.admission.max_in_flight)
-    if any(_chooses(route) for route in plan.routes):
+    if any(route.undecided for route in plan.routes):
         yield clusters.build(NOBODY, ())
-
-
-def _chooses(route: Route) -> bool:
-    """Whether the filter sends requests that name no backend to one of several."""
-    return route.routes_by_model and not route.takes_unnamed
 
 
 def _listener(plan: Plan, options: EnvoyOptions) -> dict[str, Any]:
@@ -104,7 +99,7 @@ def _routes(plan: Plan) -> Iterator[dict[str, Any]]:
     for route in plan.routes:
         if route.takes_unnamed:
             yield _route(route, route.backends[0], named=False)
-        elif _chooses(route):
+        elif route.undecided:
             yield _undecided(route)
 
 

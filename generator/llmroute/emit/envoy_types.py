@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+JWT_FILTER: Final = "envoy.filters.http.jwt_authn"
+"""Verifies tokens, on both targets, and leaves their claims in dynamic metadata of this name."""
 _TYPES: Final = "type.googleapis.com/envoy.extensions.filters.http"
 
 

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from llmroute import names
 from llmroute.emit.charges import costs
+from llmroute.emit.envoy_types import JWT_FILTER
 from llmroute.encoding import counted, reported_limit
-from llmroute.plan import MetadataHeader, Route, Usage
+from llmroute.plan import Identity, MetadataHeader, Route, Usage
 
 VERSION: Final = 1
 _GROWTH_BYTES: Final = 4096
@@ -39,8 +40,9 @@ def filter_context(route: Route, settle: dict[str, Any] | None = None) -> dict[s
         context["maxTokens"] = route.admission.max_tokens
     if route.weighted:
         context["costs"] = costs(route)
-    if route.metadata_headers:
-        context["metadata"] = [_metadata_header(header) for header in route.metadata_headers]
+    set_headers = [*_claim(route.identity), *(_metadata_header(header) for header in route.metadata_headers)]
+    if set_headers:
+        context["metadata"] = set_headers
     if route.identity.reject:
         context["identity"] = route.identity.header
     if route.routes_by_model:
@@ -67,6 +69,13 @@ def _limits(route: Route) -> list[dict[str, Any]]:
             "unit": limit.unit.value.lower(),
         } | ({"what": what} if same and what != limit.kind else {})
     return list(limits.values())
+
+
+def _claim(identity: Identity) -> list[dict[str, Any]]:
+    """The user's header, when a verified token says who it is; the default is no name, so that nobody has it."""
+    jwt = identity.jwt
+    path = (jwt.name, *jwt.claim) if jwt else ()
+    return [_metadata_header(MetadataHeader(identity.header, JWT_FILTER, path, ""))] if jwt else []
 
 
 def _metadata_header(header: MetadataHeader) -> dict[str, Any]:

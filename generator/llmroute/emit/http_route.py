@@ -32,7 +32,7 @@ def _undecided(route: Route) -> Iterator[Any]:
     Without a backend of its own it is a 500 of Envoy Gateway's, so a fault in the filter is no answer that
     nobody is charged for. The policies apply here as well.
     """
-    if route.routes_by_model and not route.takes_unnamed:
+    if route.undecided:
         text = "The filter names the backend by the model. Where it cannot, this is a 500."
         yield Comment(text, {"matches": [{"path": _EVERYTHING}]})
 

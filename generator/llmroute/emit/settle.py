@@ -8,14 +8,14 @@ from typing import Any, Final
 from llmroute import names
 from llmroute.emit import eg_names
 from llmroute.emit.charges import metadata_key
-from llmroute.emit.envoy_rate_limits import chain
+from llmroute.emit.envoy_rate_limits import Entry, chain
 from llmroute.emit.ratelimit_config import domain
 from llmroute.plan import Backend, Limit, Match, Route
 from llmroute.settlement import books, due_key
 
 _TIMEOUT_MS: Final = 1000
 """As long as a check may take: a client waits no longer for the end of its answer than for its beginning."""
-_Entries = Callable[[int, Backend | None, Limit], list[tuple[str, str | None]]]
+_Entries = Callable[[int, Backend | None, Limit], list[Entry]]
 
 
 def on_envoy(route: Route, cluster: str) -> dict[str, Any] | None:
@@ -51,11 +51,9 @@ def _settle(route: Route, cluster: str, domain_of: Callable[[Route], str], entri
     }
 
 
-def _limit(
-    route: Route, backend: Backend | None, limit: Limit, entries: list[tuple[str, str | None]]
-) -> dict[str, Any]:
+def _limit(route: Route, backend: Backend | None, limit: Limit, entries: list[Entry]) -> dict[str, Any]:
     match = [{"header": s.header, "value": s.value} for s in limit.selectors if s.match is Match.EXACT]
-    if backend and len(route.backends) > 1:
+    if backend and route.tells(backend):
         match.insert(0, {"header": names.BACKEND_HEADER, "value": backend.name})
     # The entries that take the request's value are those of the Distinct selectors, in the same order.
     distinct = iter([s.header for s in limit.selectors if s.match is Match.DISTINCT])

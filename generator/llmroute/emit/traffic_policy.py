@@ -12,14 +12,13 @@ from typing import Any
 from llmroute import names
 from llmroute.emit.charges import charge_key
 from llmroute.emit.filter_context import held_bytes
+from llmroute.emit.in_flight import others
 from llmroute.emit.metadata import object_for, on_http_route
 from llmroute.encoding import Charge, Encoded, encode
 from llmroute.plan import Backend, Limit, Match, Route, Selector
 from llmroute.render.yaml import Comment
 
 _KIBIBYTE = 1024
-_AT_LEAST = 1024
-"""Envoy's own bound on connections and on requests that wait for one."""
 
 
 def traffic_policy(route: Route) -> dict[str, Any]:
@@ -42,18 +41,17 @@ def traffic_policy(route: Route) -> dict[str, Any]:
 
 def _circuit_breaker(most: int) -> dict[str, Any]:
     """What is over ``maxParallelRequests`` is a 503 at once. The rest must not bind before it does."""
-    others = max(most, _AT_LEAST)
     return {
         "maxParallelRequests": Comment("Requests in flight, for each Envoy and each backend; more are a 503.", most),
-        "maxConnections": Comment("HTTP/1.1 takes a connection for each request.", others),
-        "maxPendingRequests": others,
+        "maxConnections": Comment("HTTP/1.1 takes a connection for each request.", others(most)),
+        "maxPendingRequests": others(most),
     }
 
 
 def _rule(route: Route, backend: Backend | None, limit: Limit) -> Comment:
     encoded = encode(limit)
     headers = [_selector(s) for s in limit.selectors]
-    if backend and len(route.backends) > 1:
+    if backend and route.tells(backend):
         headers.insert(0, {"type": "Exact", "name": names.BACKEND_HEADER, "value": backend.name})
     rule: dict[str, Any] = {}
     if headers:

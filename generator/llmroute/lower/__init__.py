@@ -11,7 +11,7 @@ from llmroute.api.v1alpha1.models import AdmissionSpec, BackendSpec, UsageSpec
 from llmroute.diagnostic import FieldPath
 from llmroute.lower.addresses import DEFAULT_NAMESPACE, Addresses, addresses_in, endpoints
 from llmroute.lower.digest import digest
-from llmroute.lower.identity import claim_header, identity_of
+from llmroute.lower.identity import identity_of
 from llmroute.lower.limits import OF_ALL, limits_of, metadata_headers
 from llmroute.plan import (
     Admission,
@@ -58,8 +58,7 @@ def _route(parsed: Parsed, addresses: Addresses, stand_ins: StandIns) -> Route:
     )
     identity = identity_of(spec.identity, document, addresses)
     of_all = tuple(limits_of(spec.traffic_policy, OF_ALL, ("spec",), document))
-    policies = [*(b.traffic_policy for b in spec.backends), spec.traffic_policy]
-    set_headers = (*claim_header(identity), *metadata_headers(policies))
+    set_headers = metadata_headers([*(b.traffic_policy for b in spec.backends), spec.traffic_policy])
     return Route(
         name=route.metadata.name,
         namespace=route.metadata.namespace,
@@ -102,7 +101,7 @@ def _header_defaults(
 ) -> tuple[tuple[str, str], ...]:
     """Each selected header with its stand-in, but the model's and those of metadata, which the filter reads."""
     selected = {s.header for limit in limits for s in limit.selectors}
-    selected -= {names.MODEL_HEADER, *(h.header for h in set_headers if h.default)}
+    selected -= {names.MODEL_HEADER, *(h.header for h in set_headers)}
     stand_in = {identity.header: names.ANONYMOUS}
     return tuple((header, stand_in.get(header, names.UNKNOWN)) for header in sorted(selected))
 

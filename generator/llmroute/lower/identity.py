@@ -8,15 +8,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from llmroute import names
-from llmroute.api.v1alpha1.models import ApiKeySpec, IdentitySpec, JwtSpec
+from llmroute.api.v1alpha1.identity import ApiKeySpec, IdentitySpec, JwtSpec
 from llmroute.lower.addresses import DEFAULT_NAMESPACE, Addresses, inside
-from llmroute.plan import ApiKey, Identity, Jwt, MetadataHeader
+from llmroute.plan import ApiKey, Identity, Jwt
 from llmroute.source import Document
 
 _DEFAULT_CLAIM: Final = "sub"
 _DEFAULT_KEY_HEADER: Final = "x-api-key"
-JWT_NAMESPACE: Final = "envoy.filters.http.jwt_authn"
-"""Where the proxies' filter leaves the claims of a token that it has verified."""
 
 
 def identity_of(spec: IdentitySpec | None, document: Document, addresses: Addresses) -> Identity:
@@ -29,12 +27,6 @@ def identity_of(spec: IdentitySpec | None, document: Document, addresses: Addres
         api_key=_api_key(spec.api_key, document, addresses) if spec.api_key else None,
         origin=document.origin(("spec", "identity")),
     )
-
-
-def claim_header(identity: Identity) -> tuple[MetadataHeader, ...]:
-    """The user's header, when a verified token says who it is; the default is no name, so that nobody has it."""
-    jwt = identity.jwt
-    return (MetadataHeader(identity.header, JWT_NAMESPACE, (jwt.name, *jwt.claim), ""),) if jwt else ()
 
 
 def _jwt(spec: JwtSpec) -> Jwt:

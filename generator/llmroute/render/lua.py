@@ -13,6 +13,7 @@ JSON: TypeAlias = "str | int | float | bool | Sequence[JSON] | Mapping[str, JSON
 
 MODULES: Final = (
     "text",
+    "header",
     "errors",
     "json",
     "usage",
@@ -30,7 +31,6 @@ MODULES: Final = (
     "edits",
     "maxtokens",
     "request",
-    "header",
     "identity",
     "backends",
     "limits",

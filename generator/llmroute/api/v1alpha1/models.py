@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from llmroute import names
+from llmroute.api.v1alpha1.base import Model, Name, Namespace, Port
+from llmroute.api.v1alpha1.identity import IdentitySpec
 
 MAX_QUANTITY = 2**32 - 1
 """The proxies' service counts in 32 bits."""
@@ -24,21 +26,8 @@ NO_FIXED_TOKENS = "no_fixed_tokens"
 IDLE_FIXED_TOKENS = "idle_fixed_tokens"
 """Type of the error of ``fixedTokens`` without ``onMissing: Fixed``."""
 
-_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 
-Name = Annotated[str, Field(min_length=1, max_length=253, pattern=_SUBDOMAIN)]
-Namespace = Annotated[str, Field(min_length=1, max_length=63, pattern=_LABEL)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        alias_generator=to_camel, extra="forbid", frozen=True, strict=True, validate_by_alias=True
-    )
-
-
-class ObjectMeta(_Model):
+class ObjectMeta(Model):
     """Kubernetes' own; only the two names mean anything here."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="allow", frozen=True, strict=True)
@@ -47,7 +36,7 @@ class ObjectMeta(_Model):
     namespace: Namespace | None = None
 
 
-class TargetRef(_Model):
+class TargetRef(Model):
     """A Gateway in the route's namespace."""
 
     name: Name
@@ -55,7 +44,7 @@ class TargetRef(_Model):
     group: Literal["gateway.networking.k8s.io"] | None = None
 
 
-class BackendRef(_Model):
+class BackendRef(Model):
     """A Backend or Service in the route's namespace. A Service needs its port."""
 
     name: Name
@@ -64,7 +53,7 @@ class BackendRef(_Model):
     port: Port | None = None
 
 
-class HeaderMatch(_Model):
+class HeaderMatch(Model):
     """One condition; which types take a value is checked on the plan."""
 
     name: Annotated[str, Field(min_length=1, max_length=256)]
@@ -72,13 +61,13 @@ class HeaderMatch(_Model):
     value: Annotated[str, Field(max_length=1024)] | None = None
 
 
-class MetadataPath(_Model):
+class MetadataPath(Model):
     """A step into the metadata."""
 
     key: Annotated[str, Field(min_length=1, max_length=256)]
 
 
-class MetadataMatch(_Model):
+class MetadataMatch(Model):
     """One condition on dynamic metadata of a filter, such as a JWT claim; without ``value`` each counts apart."""
 
     type: Literal["Dynamic"]
@@ -91,7 +80,7 @@ class MetadataMatch(_Model):
 Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT, allow_inf_nan=False)]
 
 
-class WeightsSpec(_Model):
+class WeightsSpec(Model):
     """What a token of each kind costs."""
 
     prompt: Weight | None = None
@@ -101,7 +90,7 @@ class WeightsSpec(_Model):
     reasoning: Weight | None = None
 
 
-class LimitSpec(_Model):
+class LimitSpec(Model):
     """A quantity per window."""
 
     type: Literal["Request", "Token"] | None = None
@@ -112,7 +101,7 @@ class LimitSpec(_Model):
     shadow: bool | None = None
 
 
-class Rule(_Model):
+class Rule(Model):
     """Limits for the requests that all ``headers`` and ``metadata`` match; without any, for every request."""
 
     headers: tuple[HeaderMatch, ...] = ()
@@ -120,19 +109,19 @@ class Rule(_Model):
     limits: Annotated[tuple[LimitSpec, ...], Field(min_length=1)]
 
 
-class RateLimit(_Model):
+class RateLimit(Model):
     """The rules of one backend."""
 
     rules: tuple[Rule, ...] = ()
 
 
-class TrafficPolicy(_Model):
+class TrafficPolicy(Model):
     """What holds for one backend's traffic."""
 
     rate_limit: RateLimit | None = None
 
 
-class BackendSpec(_Model):
+class BackendSpec(Model):
     """A backend and its policy."""
 
     backend_ref: BackendRef
@@ -142,7 +131,7 @@ class BackendSpec(_Model):
     traffic_policy: TrafficPolicy | None = None
 
 
-class UsageSpec(_Model):
+class UsageSpec(Model):
     """How answers are metered that do not report what they cost."""
 
     on_missing: Literal["Estimate", "Free", "Fixed"] | None = None
@@ -163,7 +152,7 @@ class UsageSpec(_Model):
         return value
 
 
-class AdmissionSpec(_Model):
+class AdmissionSpec(Model):
     """How a request is admitted and booked, and what it may ask for."""
 
     mode: Literal["PostPaid", "PrepaidPrompt", "Reserve"] | None = None
@@ -172,68 +161,7 @@ class AdmissionSpec(_Model):
     max_in_flight: Annotated[int, Field(ge=1, le=MAX_QUANTITY)] | None = None
 
 
-class LocalJwks(_Model):
-    """A set of keys, as JSON."""
-
-    inline: Annotated[str, Field(min_length=1)]
-
-
-class RemoteJwks(_Model):
-    """Where a set of keys is fetched."""
-
-    uri: Annotated[str, Field(pattern=r"^https?://", max_length=253)]
-
-
-class JwtProvider(_Model):
-    """Who signs tokens, and with which keys."""
-
-    name: Annotated[str, Field(min_length=1, max_length=253, pattern=_LABEL)]
-    issuer: str | None = None
-    audiences: Annotated[tuple[str, ...], Field(max_length=8)] = ()
-    remote_jwks: Annotated[RemoteJwks | None, Field(alias="remoteJWKS")] = None
-    local_jwks: Annotated[LocalJwks | None, Field(alias="localJWKS")] = None
-
-
-class JwtSpec(_Model):
-    """The user is a claim of a verified token; ``claim`` may be a path with dots."""
-
-    provider: JwtProvider | None = None
-    claim: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-
-
-class SecretRef(_Model):
-    """A Secret in the route's namespace: client name -> API key."""
-
-    name: Name
-    kind: Literal["Secret"] | None = None
-    group: Literal[""] | None = None
-
-
-class ExtractFrom(_Model):
-    """Where a request has its API key: the first that is there counts."""
-
-    headers: tuple[str, ...] = ()
-    params: tuple[str, ...] = ()
-    cookies: tuple[str, ...] = ()
-
-
-class ApiKeySpec(_Model):
-    """The user is the client whose API key the request has."""
-
-    credential_refs: Annotated[tuple[SecretRef, ...], Field(min_length=1)]
-    extract_from: tuple[ExtractFrom, ...] | None = None
-
-
-class IdentitySpec(_Model):
-    """Who asks, and what happens to requests that do not say."""
-
-    header: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-    on_missing: Literal["Anonymous", "Reject"] | None = None
-    jwt: JwtSpec | None = None
-    api_key: ApiKeySpec | None = None
-
-
-class LLMRouteSpec(_Model):
+class LLMRouteSpec(Model):
     """Gateways, backends, and what holds for all of their traffic."""
 
     target_refs: Annotated[tuple[TargetRef, ...], Field(min_length=1, max_length=16)]
@@ -244,7 +172,7 @@ class LLMRouteSpec(_Model):
     admission: AdmissionSpec | None = None
 
 
-class LLMRoute(_Model):
+class LLMRoute(Model):
     """The whole object. ``status`` is the cluster's and is not read."""
 
     api_version: Literal["aigateway.envoyproxy.io/v1alpha1"]

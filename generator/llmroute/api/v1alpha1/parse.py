@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from llmroute import codes
 from llmroute.api.v1alpha1.conflicts import conflicts
-from llmroute.api.v1alpha1.models import IDLE_FIXED_TOKENS, NO_FIXED_TOKENS, LLMRoute
+from llmroute.api.v1alpha1.models import IDLE_FIXED_TOKENS, NO_FIXED_TOKENS, LLMRoute, WeightsSpec
 from llmroute.diagnostic import Code, Diagnostic, FieldPath, field_name
 from llmroute.source import Document
 
@@ -90,7 +90,7 @@ def _diagnostic(details: ErrorDetails, document: Document) -> Diagnostic:
 
 
 _PATHS: Final = "say which of the filter's metadata, key by key: paths: [{key: claims}, {key: tenant}]"
-_WEIGHTS: Final = ("prompt", "cachedPrompt", "cacheWrite", "completion", "reasoning")
+_WEIGHTS: Final = [field.alias or name for name, field in WeightsSpec.model_fields.items()]
 _OWN_CODES: Final[Mapping[tuple[str, str], Code]] = {
     ("literal_error", "unit"): codes.UNKNOWN_UNIT,
     ("less_than_equal", "quantity"): codes.QUANTITY_TOO_LARGE,
