@@ -4,9 +4,10 @@ std = "lua51"
 max_line_length = 110
 files["filters/lua/src"] = {
   read_globals = {
-    "backends", "context", "costs", "document", "echo", "edits", "errors", "events", "eventstream",
+    "backends", "context", "costs", "counters", "document", "echo", "edits", "errors", "events", "eventstream",
+    "faults",
     "header", "identity", "json", "limits", "maxtokens", "meter", "multipart", "oversize", "path",
-    "request", "response", "rls", "settle", "sse", "text", "usage",
+    "prepaid", "request", "response", "rls", "settle", "sse", "text", "usage",
   },
 }
 files["filters/lua/src/filter.lua"] = { globals = { "envoy_on_request", "envoy_on_response" } }

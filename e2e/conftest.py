@@ -14,6 +14,7 @@ from e2e.client import Client
 from e2e.clock import wait_until_clear
 from e2e.stacks import STACKS, Stack, Unavailable
 from e2e.stacks.local import LocalStack
+from e2e.stacks.protocol import Breakable
 from llmroute.pipeline import compile_policies
 from llmroute.plan import Unit
 from llmroute.targets import ENVOY_GATEWAY, capabilities
@@ -73,6 +74,15 @@ def serve(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Serve]:
         client.close()
     recorded = [observation for client in clients for observation in client.observations]
     request.config.stash.setdefault(RECORDS, {})[request.node.nodeid] = recorded
+
+
+@pytest.fixture
+def breakable(stack: Stack) -> Iterator[Breakable]:
+    """The stack, where a test can take its service away."""
+    if not isinstance(stack, Breakable):
+        pytest.skip("missing capability: a rate limit service that a test can kill")
+    yield stack
+    stack.fail_closed = True
 
 
 @pytest.fixture

@@ -41,9 +41,10 @@ class Try:
     seconds: float
 
 
-def request(user: str, *, stream: bool, script: Script | None = None, mark: str = "") -> bytes:
+def request(user: str, *, stream: bool, script: Script | None = None, mark: str = "", words: str = "") -> bytes:
     """A chat completion, as it goes over the wire."""
-    content = json.dumps({"model": MODEL, "messages": [], "stream": stream}).encode()
+    messages = [{"role": "user", "content": words}] if words else []
+    content = json.dumps({"model": MODEL, "messages": messages, "stream": stream}).encode()
     headers = {
         "host": "gateway",
         "content-type": "application/json",

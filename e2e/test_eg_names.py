@@ -38,6 +38,8 @@ POLICIES: Final[dict[str, list[dict[str, Any]]]] = {
     "shadow": [route(rule(limit(10) | {"shadow": True}, limit(20), headers=[USERS]))],
     "two-backends": [route(a=[rule(limit(10)), rule(limit(20), headers=[MINI, USERS])], b=[rule(limit(30), headers=[USERS])])],
     "of-all-backends": [route(a=[rule(limit(10))], b=[rule(limit(30), headers=[USERS])]) | {"shared": SHARED}],
+    "prepaid": [route(rule(limit(10), limit(3, "Request"), headers=[MINI, USERS]), rule(limit(9))) | {"mode": "PrepaidPrompt"}],
+    "prepaid-two-backends": [route(a=[rule(limit(10))], b=[rule(limit(30), headers=[USERS])]) | {"mode": "PrepaidPrompt"}],
     "metadata": [route(rule(limit(10)) | {"metadata": [TENANT]}, rule(limit(5)) | {"metadata": [TENANT | {"value": "x"}]})],
     "two-namespaces": [
         route(rule(limit(10), headers=[USERS]), name="one"),
@@ -48,8 +50,9 @@ POLICIES: Final[dict[str, list[dict[str, Any]]]] = {
 
 
 def finished(policy: dict[str, Any]) -> dict[str, Any]:
-    """A policy of Sync, on the Gateway of its namespace."""
-    spec = policy["spec"] | {"targetRefs": [{"name": "ai-eg"}], "admission": {"settle": "Sync"}}
+    """A policy of Sync, or of another mode, on the Gateway of its namespace."""
+    admission = {"mode": policy["mode"]} if "mode" in policy else {"settle": "Sync"}
+    spec = policy["spec"] | {"targetRefs": [{"name": "ai-eg"}], "admission": admission}
     if "shared" in policy:
         spec["trafficPolicy"] = policy["shared"]
     metadata = policy["metadata"] | {"namespace": policy.get("namespace", "default")}
@@ -81,24 +84,50 @@ Charge = dict[str, Any]
 """Due, domain, entries and exact matches, in the words of the filter's context."""
 
 
-def real(answer: Any, place: str) -> Iterator[list[Charge]]:
-    """What Envoy is to charge by what is due, on each of its routes of the HTTPRoute at ``place``."""
+def _limited(answer: Any, place: str) -> Iterator[tuple[list[dict[str, Any]], str]]:
+    """The rate limits and their domain on each of Envoy's routes of the HTTPRoute at ``place``."""
     configs = [config for dump in answer["xds"].values() for config in dump["dynamicRouteConfigs"]]
     hosts = [host for config in configs for host in config["routeConfig"].get("virtualHosts", [])]
     for each in [each for host in hosts for each in host["routes"]]:
         if each["name"].startswith(f"httproute/{place}/") and "route" in each:
             (limited,) = [config for config in each["typedPerFilterConfig"].values() if "rateLimits" in config]
-            charges = [_charge(one, limited["domain"]) for one in limited["rateLimits"] if one.get("applyOnStreamDone")]
-            yield [charge for charge in charges if charge["due"].startswith(names.DUE_PREFIX)]
+            yield limited["rateLimits"], limited["domain"]
+
+
+def real(answer: Any, place: str) -> Iterator[list[Charge]]:
+    """What Envoy is to charge there by what is due."""
+    for limits, domain in _limited(answer, place):
+        charges = [_charge(one, domain) for one in limits if one.get("applyOnStreamDone")]
+        yield [charge for charge in charges if charge["due"].startswith(names.DUE_PREFIX)]
+
+
+def checked(answer: Any, place: str) -> Iterator[list[Charge]]:
+    """What Envoy is to check there, and never of a request that the filter has admitted."""
+    for limits, domain in _limited(answer, place):
+        checks = [one for one in limits if not one.get("applyOnStreamDone")]
+        for one in checks:
+            *_, last = [action["headerValueMatch"] for action in one["actions"] if "headerValueMatch" in action]
+            assert last["expectMatch"] is False
+            assert last["headers"] == [{"name": names.PREPAID_HEADER, "stringMatch": {"exact": "yes"}}]
+        yield [_counter(one, domain) | {"check": int(one["hitsAddend"].get("number", 1))} for one in checks]
 
 
 def _charge(limited: dict[str, Any], domain: str) -> Charge:
+    key = limited["hitsAddend"]["format"].removeprefix(f"%DYNAMIC_METADATA({names.METADATA_NAMESPACE}:")
+    return _counter(limited, domain) | {"due": key.removesuffix(")%")}
+
+
+def _counter(limited: dict[str, Any], domain: str) -> Charge:
     said = [(kind, action) for each in limited["actions"] for kind, action in each.items()]
     assert {kind for kind, _ in said} <= {"genericKey", "headerValueMatch", "requestHeaders"}
-    key = limited["hitsAddend"]["format"].removeprefix(f"%DYNAMIC_METADATA({names.METADATA_NAMESPACE}:")
-    exact = [header for kind, action in said if kind == "headerValueMatch" for header in action["headers"]]
+    exact = [
+        header
+        for kind, action in said
+        if kind == "headerValueMatch"
+        for header in action["headers"]
+        if header["name"] != names.PREPAID_HEADER
+    ]
     return {
-        "due": key.removesuffix(")%"),
         "domain": domain,
         "entries": [
             {"key": action["descriptorKey"], "header": action["headerName"]}
@@ -110,14 +139,12 @@ def _charge(limited: dict[str, Any], domain: str) -> Charge:
     }
 
 
-def told(context: dict[str, Any]) -> list[Charge]:
-    """What the filter is to charge."""
-    settle = context["settle"]
-    assert settle["cluster"] == "ratelimit_cluster"
-    return [
-        {"domain": settle["domain"]} | {key: value for key, value in each.items() if key != "key"}
-        for each in settle["limits"]
-    ]
+def told(calls: dict[str, Any], *also: str) -> list[Charge]:
+    """What the filter is told of the counters of its calls, and what else is asked for."""
+    assert calls["cluster"] == "ratelimit_cluster"
+    wanted = ("match", "entries", *also)
+    limits = [each for each in calls["limits"] if all(key in each for key in also)]
+    return [{"domain": calls["domain"]} | {key: each[key] for key in wanted} for each in limits]
 
 
 @pytest.mark.parametrize("case", POLICIES)
@@ -132,8 +159,12 @@ def test_counters_have_the_names_that_the_filter_charges(egctl: Path, case: str,
     for document in documents:
         if document["kind"] == "EnvoyExtensionPolicy":
             place = f"{document['metadata']['namespace']}/{document['metadata']['name']}"
-            expected = told(document["spec"]["lua"][0]["filterContext"])
-            found = list(real(answer, place))
-            assert found
-            assert expected
-            assert [each for each in found if each != expected] == []
+            context = document["spec"]["lua"][0]["filterContext"]
+            calls = context.get("prepay") or context["settle"]
+            seen = [(told(calls, "due"), list(real(answer, place)))]
+            if "prepay" in context:
+                seen.append((told(calls, "check"), list(checked(answer, place))))
+            for expected, found in seen:
+                assert found
+                assert expected
+                assert [each for each in found if each != expected] == []

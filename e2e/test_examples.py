@@ -135,6 +135,16 @@ DRIVES: Final[Mapping[str, Drive]] = {
         [USER, USER],
         [ok(20_000, 20_000, 20_000, left=100_000), ok(80_000, 80_000, 80_000, left=80_000), refused()],
     ),
+    "prepaid": Drive(
+        [USER, USER],
+        [
+            ok((149_990, 10, 150_000), 150_000, 149_990, left=150_000),
+            ok((9, 1, 10), 10, 10, left=10),
+            refused(says="prompt tokens"),
+            ok((100, 199_900, 200_000), 200_000, 100, user="other", left=150_000),
+            refused(user="other"),
+        ],
+    ),
     "routing-by-model": Drive(
         [USER, USER],
         [

@@ -46,15 +46,6 @@ APIS: Final[list[tuple[str, dict[str, Any], dict[str, Any]]]] = [
 """A path of each API, an answer of 37 tokens there, and what is said there when the service is away."""
 
 
-@pytest.fixture
-def breakable(stack: Stack) -> Iterator[Breakable]:
-    """The stack, where a test can take its service away."""
-    if not isinstance(stack, Breakable):
-        pytest.skip("missing capability: a rate limit service that a test can kill")
-    yield stack
-    stack.fail_closed = True
-
-
 def ask(client: Client, api: int = 0) -> Answer:
     """A request to one of the APIs."""
     path, body, _ = APIS[api]

@@ -11,8 +11,9 @@ that were admitted before and are not booked yet still end, and each adds what o
   ``settle: Sync`` books before the answer's last byte goes on: ``n`` clients that wait for it
   are ``n`` in flight. A place at the backend is free as soon as the backend has sent it all.
 - **What one adds** is its prompt and its answer. ``maxTokens`` bounds the answer; nothing in a policy bounds
-  the prompt, but the model's context window does. ``PrepaidPrompt`` has booked the prompt's estimate on
-  admission, ``Reserve`` also ``maxTokens``; what is left is a prompt's length beyond its estimate.
+  the prompt, but the model's context window does. ``PrepaidPrompt`` books the prompt's estimate a moment after
+  the check, so of requests that come at one moment each adds all. ``Reserve`` checks and books the prompt's
+  estimate and ``maxTokens`` at once; what is left is a prompt's length beyond its estimate.
 
 A body that the filter cannot read is not bounded by ``maxTokens``, and ``maxInFlight`` holds for each Envoy
 and each backend.
@@ -49,7 +50,7 @@ def added(limit: Limit, admission: Admission, prompt: int, estimate: int = 0) ->
     if limit.kind is Kind.REQUESTS or limit.quantity == 0:
         return 0  # booked on admission, and never admitted
     answer = 0 if admission.mode is Mode.RESERVE else admission.max_tokens
-    if admission.mode is not Mode.POST_PAID:
+    if admission.mode is Mode.RESERVE:
         prompt = max(0, prompt - estimate)
     of_prompt, of_answer = _weights(limit)
     if answer is None:
@@ -92,8 +93,7 @@ def _each(admission: Admission) -> str:
     answer = "its answer" if admission.max_tokens is None else str(admission.max_tokens)
     if admission.mode is Mode.RESERVE:
         return "(prompt beyond its estimate) tokens"
-    prompt = "prompt" if admission.mode is Mode.POST_PAID else "prompt beyond its estimate"
-    return f"({answer} + {prompt}) tokens"
+    return f"({answer} + prompt) tokens"
 
 
 def _missing(admission: Admission) -> str:

@@ -1,7 +1,8 @@
-"""Which charges the filter makes itself, before an answer ends (``admission.settle: Sync``). Pure.
+"""Which calls of the rate limit service the filter makes itself. Pure.
 
-The proxy charges when a stream is done. With Sync the filter asks the rate limit service to charge and lets
-the answer end when it has. It has to know a limit's counter by name for that, and whether the limit applies.
+With ``admission.settle: Sync`` it charges an answer before it ends, with ``admission.mode: PrepaidPrompt`` it
+admits a request and books its prompt. Else the proxy checks a request and charges when its stream is done. The
+filter has to know a limit's counter by name for a call of its own, and whether the limit applies.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import dataclasses
 
 from llmroute import names
 from llmroute.encoding import Charge, encode
-from llmroute.plan import Limit, Match, Plan, Route, Selector, Settle
+from llmroute.plan import Limit, Match, Mode, Plan, Route, Selector, Settle
 from llmroute.targets import Capabilities
 
 
@@ -18,6 +19,16 @@ def books(route: Route, limit: Limit) -> bool:
     """Whether the filter charges ``limit`` of ``route`` itself; if not, or if that fails, the proxy does."""
     asked = route.admission.settle is Settle.SYNC and encode(limit).charge is Charge.USAGE
     return asked and unreadable(limit) is None
+
+
+def prepays(route: Route, limit: Limit) -> bool:
+    """Whether the filter admits requests by ``limit`` of ``route`` itself. A shadow admits everything."""
+    return route.admission.mode is Mode.PREPAID_PROMPT and not limit.shadow
+
+
+def owes(route: Route, limit: Limit) -> bool:
+    """Whether something of an answer's charge may be paid before its stream is done, so that the rest is due."""
+    return books(route, limit) or (prepays(route, limit) and encode(limit).charge is Charge.USAGE)
 
 
 def unreadable(limit: Limit) -> Selector | None:
@@ -30,11 +41,20 @@ def due_key(route: Route, limit: Limit) -> str:
 
     Each limit has its own: of several charges some may have been made and others not.
     """
-    return f"{names.DUE_PREFIX}{[each for _, each in route.limits()].index(limit) + 1}"
+    return f"{names.DUE_PREFIX}{_place(route, limit)}"
+
+
+def paid_key(route: Route, limit: Limit) -> str:
+    """Where the filter says what was booked to ``limit`` on admission."""
+    return f"{names.PAID_PREFIX}{_place(route, limit)}"
+
+
+def _place(route: Route, limit: Limit) -> int:
+    return [each for _, each in route.limits()].index(limit) + 1
 
 
 def hindrance(route: Route, target: Capabilities) -> str | None:
-    """Why the filter cannot charge anything of ``route`` on ``target``; None when it can."""
+    """Why the filter cannot call the service about anything of ``route`` on ``target``; None when it can."""
     if not target.known_counters:
         return f"nobody has proven what {target.target} {target.version} calls its counters"
     if route.namespace is None and target.counts_by_place:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.filters import prepaying
 from tests.filters.corpus import tricks
 from tests.filters.proxy import ENGINES, Engine
 from tests.filters.settling import Service, answer, asked
@@ -21,7 +22,7 @@ def seen(engine: Engine, name: str) -> set[str]:
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_records_and_maps_are_two_things(name: str) -> None:
-    """In all tricks of the corpus, and where the filter charges by itself: many places, no table that is both."""
+    """In all tricks of the corpus, and where the filter calls the service itself: many places, no table that is both."""
     engine = Engine(name, watched_filter())
     for trick in tricks():
         stream = send(engine, trick)
@@ -29,6 +30,9 @@ def test_records_and_maps_are_two_things(name: str) -> None:
             stream.answer(chunks, [(":status", str(trick.status)), *trick.answer_headers])
         assert stream.logs == []
     asked(engine, Service()).answer([answer()])
+    admitted = prepaying.prepaying(engine, prepaying.Service())
+    prepaying.ask(admitted)
+    admitted.answer([answer()])
     assert len(seen(engine, "SITES")) >= 45
     assert seen(engine, "MIXED") == set()
 

@@ -135,7 +135,7 @@ def test_bundle_says_where_its_source_is() -> None:
     header = "".join(line for line in filter_source().splitlines(keepends=True)[:4] if line.startswith("--"))
     assert "readable source is filters/lua/src of llmroute" in header
     assert "tools/bundle_filter.py" in header
-    assert "comments and blanks are left out, and a local has the first letter of its name" in header
+    assert "without comments and with short names" in header
 
 
 def test_shipped_bundle_is_up_to_date_and_small() -> None:

@@ -205,4 +205,5 @@ def test_names_agree_with_the_compiler(engine: Engine) -> None:
         re.findall(r'(?:set\(NAMESPACE, |put\(self, out, |set\(handle, |meter\.set, handle, )"(\w+)"', source)
     )
     internal = {"api", "prompt_estimate", "forced_usage", "unmetered", "unestimated", "filter_error"}
+    internal |= {"told_of", "told_left", "told_reset"}
     assert written == ours | internal

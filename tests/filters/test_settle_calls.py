@@ -87,7 +87,7 @@ def test_a_cluster_that_is_not_there_is_a_fault(engine: Engine) -> None:
 
 
 def test_it_looks_until_the_counters_show_the_charge(engine: Engine) -> None:
-    """The service may answer a look before the charge that was sent first; ten times at most, then the client has waited enough."""
+    """The service may answer a look before the charge that was sent first; when that has taken as long as a check may, the client has waited enough."""
     service = Service(late=3)
     asked(engine, service).answer([answer()])
     assert len(service.looked) == 5

@@ -153,3 +153,13 @@ def test_a_policy_of_that_name_is_there_already() -> None:
     taken = {"apiVersion": "x/v1", "kind": "SecurityPolicy", "metadata": {"name": "route", "namespace": "default"}}
     assert [c for c, _ in findings(with_spec(POLICY, identity={"jwt": JWT}), taken)] == ["LR016"]
     assert findings(POLICY, taken) == []
+
+
+@pytest.mark.parametrize("target", [ENVOY_GATEWAY, ENVOY, COMPOSE])
+def test_two_clients_of_one_key(target: str) -> None:
+    """Nobody could tell them apart; of a name that stands twice in a Secret the text counts, so that is one client."""
+    message = "the clients alice and bob have one API key: nobody knows who sends it"
+    twice = secret(data={"alice": "a2V5"}, stringData={"bob": "key"})
+    assert found({"apiKey": API_KEY}, twice, target=target) == [("LR049", "apiKey.credentialRefs", message)]
+    again = secret(data={"alice": "a2V5", "bob": "a2V5"}, stringData={"bob": "another"})
+    assert found({"apiKey": API_KEY}, again, target=target) == []

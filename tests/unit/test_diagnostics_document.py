@@ -21,6 +21,9 @@ SECTION = re.compile(r"^## (LR\d+) (.*)\n((?:(?!^## ).*\n)*)", re.MULTILINE)
 BLOCK = re.compile(r"^```yaml (old|before|after)(.*)\n((?:(?!^```).*\n)+)```$", re.MULTILINE)
 CATALOGUE = [code for name, code in vars(codes).items() if name.isupper() and isinstance(code, Code)]
 
+IDLE = codes.NOT_YET.id
+"""Kept for fields to come: an id keeps its meaning. There is nothing to show."""
+
 HEAD = """\
 apiVersion: aigateway.envoyproxy.io/v1alpha1
 kind: LLMRoute
@@ -98,16 +101,17 @@ def _plan(section: Section) -> Plan:
 def test_every_code_has_a_section() -> None:
     """With its title, in order."""
     assert [(s.id, s.title) for s in sections()] == [(code.id, code.title) for code in CATALOGUE]
+    assert [s.id for s in sections() if not s.blocks] == [IDLE]
 
 
-@pytest.mark.parametrize("section", sections(), ids=lambda s: s.id)
+@pytest.mark.parametrize("section", [s for s in sections() if s.id != IDLE], ids=lambda s: s.id)
 def test_snippets_do_what_they_say(section: Section) -> None:
     """Before: this finding and no other. After: none."""
     assert {d.code.id for d in findings(section, "before")} == {section.id}
     assert findings(section, "after") == ()
 
 
-@pytest.mark.parametrize("section", sections(), ids=lambda s: s.id)
+@pytest.mark.parametrize("section", [s for s in sections() if s.id != IDLE], ids=lambda s: s.id)
 def test_a_warning_is_called_one(section: Section) -> None:
     """Where the section says nothing else it is an error."""
     (severity,) = {d.severity.value for d in findings(section, "before")}

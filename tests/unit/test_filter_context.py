@@ -13,7 +13,7 @@ from tests.policies import compiled, limit, route, rule
 def told(*limits: dict[str, Any]) -> list[dict[str, Any]]:
     """``limits`` of the context of a route with these limits."""
     (plan,) = compiled(route(rule(*limits))).plan.routes
-    found: list[dict[str, Any]] = filter_context(plan)["limits"]
+    found: list[dict[str, Any]] = filter_context(plan, {})["limits"]
     return found
 
 

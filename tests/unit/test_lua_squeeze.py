@@ -154,14 +154,14 @@ def test_blanks_stay_where_tokens_need_them(source: str, small: str) -> None:
 
 
 def test_lines_stay_and_comments_go() -> None:
-    """A line with tokens stays a line; comments and lines without any go, strings stay to the byte."""
+    """A line with tokens stays a line, a list is one; comments and lines without any go, strings stay to the byte."""
     source = (
         "-- gone\n\n  local text = '--  kept' -- gone\n--[[ gone\n gone ]] --[==[ ]] ]==]\n"
         'local quote = "\\"--[[" .. text\n\nlocal long = [==[\n  -- ]] kept\n\n]==] -- gone\n'
         "f(text, --[[ gone\n]] quote,\n  long)\n-- gone"
     )
     assert checked(source) == (
-        'local t=\'--  kept\'\nlocal q="\\"--[["..t\nlocal l=[==[\n  -- ]] kept\n\n]==]\nf(t,\nq,\nl)'
+        'local t=\'--  kept\'\nlocal q="\\"--[["..t\nlocal l=[==[\n  -- ]] kept\n\n]==]\nf(t,q,l)'
     )
 
 

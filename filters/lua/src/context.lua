@@ -46,6 +46,12 @@ local function word(value)
   return type(value) == "string" and value ~= "" and value or nil
 end
 
+-- A way to the rate limit service and what it counts there; nil without one.
+local function calls(all, name)
+  local route = all:get(name)
+  return type(route) == "table" and type(route.limits) == "table" and route or nil
+end
+
 local function request(all)
   local limit, most = all:get("bodyLimit"), all:get("maxTokens")
   return {
@@ -57,6 +63,7 @@ local function request(all)
     costs = with(all:get("costs"), "key"),
     max_tokens = type(most) == "number" and most >= 1 and floor(most) or nil,
     body_limit = type(limit) == "number" and limit >= 0 and limit or BODY_LIMIT,
+    prepay = calls(all, "prepay"),
   }
 end
 
@@ -64,7 +71,8 @@ end
 -- each says when the client says nothing; `metadata`, headers to set from what other filters found out;
 -- `identity`, the header without which nobody is served; `backend_header`, where the model chooses the
 -- backend; `costs`, weighted sums; `max_tokens`, the most that an answer may have (nil: as many as the client
--- asks for); `body_limit`, how many bytes of a body may be held.
+-- asks for); `body_limit`, how many bytes of a body may be held; `prepay`, how the filter itself
+-- admits requests (header, cluster, domain, timeoutMs, limits: check, of, paid, due, key, entries, match).
 function context.request(handle)
   return request(context_of(handle))
 end
@@ -84,15 +92,10 @@ function context.limits(handle)
   return list(context_of(handle):get("limits"))
 end
 
-local function settle_of(all)
-  local route = all:get("settle")
-  return type(route) == "table" and type(route.limits) == "table" and route or nil
-end
-
 -- How the filter charges an answer itself: cluster, domain, timeoutMs, headers, limits (due, key, entries,
 -- match). nil: it does not.
 function context.settle(handle)
-  return settle_of(context_of(handle))
+  return calls(context_of(handle), "settle")
 end
 
 -- May usage be asked for on a client's behalf?
@@ -101,7 +104,7 @@ function context.forces(handle)
 end
 
 -- What an answer needs, read at once: `usage`, what happens without a report (onMissing, fixedTokens,
--- onDisconnect; every one is there); `costs`, the weighted sums to make; `settle`.
+-- onDisconnect; every one is there); `costs`, the weighted sums to make; `settle`; `prepay`.
 function context.answer(handle)
   local all = context_of(handle)
   local given, weighted = list(all:get("usage")), with(all:get("costs"), "key")
@@ -113,7 +116,8 @@ function context.answer(handle)
       onDisconnect = given.onDisconnect or "Charge",
     },
     costs = weighted[1] and costs.new(weighted) or NOTHING,
-    settle = settle_of(all),
+    settle = calls(all, "settle"),
+    prepay = calls(all, "prepay"),
   }
 end
 

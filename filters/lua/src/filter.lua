@@ -2,30 +2,14 @@
 -- set first: a fault never breaks traffic and never frees it. Yields stay outside of pcall, where no Lua
 -- but LuaJIT allows them.
 
-local sub = string.sub
-local pairs, pcall, tonumber, tostring, type = pairs, pcall, tonumber, tostring, type
+local pairs, pcall, tonumber, type = pairs, pcall, tonumber, type
+local fault, guard, ask = faults.note, faults.guard, faults.ask
 
--- How often to look whether a charge has arrived: nearly always it has at once.
-local MAX_LOOKS = 10
+-- How often to look whether a charge has arrived, at the very most: nearly always it has at once, and a look
+-- takes its time.
+local MAX_LOOKS = 1000
 -- Methods that cost no tokens and whose body, if any, is not waited for: an upgraded one never ends.
 local UNMETERED = { GET = true, HEAD = true, OPTIONS = true, CONNECT = true }
-
--- Logged with Lua's own words, which say where, and counted. Never with a body.
-local function fault(handle, message)
-  pcall(handle.logErr, handle, "llmroute: " .. sub(tostring(message), 1, 200))
-  pcall(function()
-    meter.set(handle, "filter_error", (tonumber(meter.get(handle).filter_error) or 0) + 1)
-  end)
-end
-
-local function guard(handle, run, ...)
-  local ok, result = pcall(run, ...)
-  if not ok then
-    fault(handle, result)
-    return nil
-  end
-  return result
-end
 
 local function bytes(buffer)
   local size = buffer:length()
@@ -116,12 +100,35 @@ local function refuse(handle, route, status, kind, message)
   handle:respond(headers, errors.body(route.api, kind, message))
 end
 
+-- Admits the request and books its prompt, where the route has the filter do that.
+local function prepay(handle, route)
+  local call = guard(handle, prepaid.prepare, handle, route.prepay)
+  if not call then
+    return
+  end
+  local goes = guard(handle, prepaid.judge, call, ask(handle, prepaid.book, call))
+  if goes then
+    call = guard(handle, prepaid.admit, handle, call, route.costs)
+    if call then
+      guard(handle, prepaid.note, handle, call, ask(handle, prepaid.book, call))
+    end
+  elseif goes == false then
+    local reply = guard(handle, prepaid.refusal, handle, call, route.api)
+    if reply then
+      handle:respond(reply.headers, reply.body)
+    end
+  end
+end
+
 function envoy_on_request(handle)
   guard(handle, meter.default, handle)
   local route = guard(handle, context.request, handle) or context.none()
   local headers = handle:headers()
   guard(handle, header.set, headers, route.model_header, "unknown")
   guard(handle, identity.cover, headers, route.metadata)
+  if route.prepay then
+    guard(handle, prepaid.cover, headers, route.prepay)
+  end
   guard(handle, locate, handle, headers, route)
   if not identified(handle, headers, route) then
     return refuse(handle, route, "401", "unidentified", identity.UNKNOWN)
@@ -140,17 +147,9 @@ function envoy_on_request(handle)
     return refuse(handle, route, "404", "no_model", why)
   end
   guard(handle, settle.note, handle)
-end
-
--- Asks for the counters. Under pcall although it yields, as Envoy's LuaJIT can do that: a cluster that is not
--- there is a fault.
-local function look(handle, call)
-  local ok, headers, body = pcall(handle.httpCall, handle, settle.arguments(call))
-  if not ok then
-    fault(handle, headers)
-    return nil
+  if metered and route.prepay then
+    prepay(handle, route)
   end
-  return headers, body
 end
 
 -- Charges the answer now, where the route wants that. The piece in hand waits, and is out of reach then.
@@ -159,12 +158,12 @@ local function book(handle, reader)
   if not call then
     return
   end
-  local headers, body = look(handle, call)
+  local headers, body = ask(handle, settle.look, call)
   local waits = guard(handle, settle.charge, handle, call, headers, body)
-  local looks = 0
-  while waits and looks < MAX_LOOKS do
+  local looks, begun = 0, handle:timestamp()
+  while waits and looks < MAX_LOOKS and handle:timestamp() - begun < reader.settle.timeoutMs do
     looks = looks + 1
-    headers, body = look(handle, call)
+    headers, body = ask(handle, settle.look, call)
     waits = not guard(handle, settle.seen, call, headers, body)
   end
 end

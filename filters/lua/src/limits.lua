@@ -98,23 +98,34 @@ function limits.refused(headers, status, seen)
   return status == 429 and seen ~= nil and seen.remaining == 0 and errors.bare(headers)
 end
 
--- Gives a refusal its headers; returns its body, in the shape of the API.
-function limits.refuse(headers, limit, seen, model, api)
+-- A refusal: its headers, by name, and its body in the shape of the API.
+function limits.refusal(limit, seen, model, api)
   local wait = max(1, seen.reset)
-  local kind, what = "tokens", ""
+  local kind, what, headers = "tokens", "", {}
   if limit then
-    replace(headers, limit, 0, seen.reset)
     kind = limit.kind
+    headers["x-ratelimit-limit-" .. kind] = integer(limit.quantity)
+    headers["x-ratelimit-remaining-" .. kind] = "0"
+    headers["x-ratelimit-reset-" .. kind] = integer(seen.reset)
     what = format(" on %s per %s: limit %s, used up", limit.what or kind, limit.unit, integer(limit.quantity))
   end
-  header.set(headers, "retry-after", integer(wait))
-  header.set(headers, "retry-after-ms", integer(wait * 1000))
-  header.set(headers, "content-type", "application/json")
+  headers["retry-after"] = integer(wait)
+  headers["retry-after-ms"] = integer(wait * 1000)
+  headers["content-type"] = "application/json"
   if wait > 60 then
-    header.set(headers, "x-should-retry", "false")
+    headers["x-should-retry"] = "false"
   end
   local message = format("Rate limit reached for %s%s. Please try again in %ss.", model, what, integer(wait))
-  return errors.body(api, "refused", message, { type = kind, wait = wait })
+  return headers, errors.body(api, "refused", message, { type = kind, wait = wait })
+end
+
+-- Gives the proxy's refusal its headers; returns its body.
+function limits.refuse(headers, limit, seen, model, api)
+  local set, body = limits.refusal(limit, seen, model, api)
+  for name, value in pairs(set) do
+    header.set(headers, name, value)
+  end
+  return body
 end
 
 return limits

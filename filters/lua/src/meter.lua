@@ -127,7 +127,7 @@ local function put_all(self, handle, now)
   end
   for i = 1, #self.dues do
     local limit = self.dues[i]
-    put(self, out, limit.due, self.written[limit.key] or 0)
+    put(self, out, limit.due, max(0, (self.written[limit.key] or 0) - limit.paid))
   end
 end
 
@@ -173,7 +173,7 @@ function meter.new(policy, known, weights)
     bytes = 0, -- of the answer, a quarter of a token each when it is no stream
     heard = 0, -- reports
     ended = false, -- an event has come after which clients do not read on
-    dues = {}, -- what each limit is to be charged, where the filter charges it itself
+    dues = {}, -- limits of which something may be paid before the stream is done
     fields = nil, -- of the first report and what overrode them
     base = nil, -- the numbers of the first report
     reported = nil,

@@ -14,6 +14,10 @@ end
 local function reader(handle, headers, known)
   local route = context.answer(handle)
   local self = { meter = meter.new(route.usage, known, route.costs) }
+  local paid = route.settle or route.prepay
+  if paid then
+    self.meter.dues = prepaid.dues(paid.limits, known)
+  end
   settle.open(route.settle, self, headers)
   if not header.plain(headers) then
     return self
@@ -51,19 +55,19 @@ local function decide(self, body)
 end
 
 -- What the proxy itself answered: refused, unavailable, unidentified or forbidden; nil when an upstream did.
-local function own(handle, headers, status, seen, asked)
+local function own(handle, headers, status, seen, known)
   if limits.refused(headers, status, seen) then
     return "refused"
   end
-  -- Nobody asks the service where there are no limits.
-  local away = asked and errors.away(headers, status, seen)
+  local asked = next(known) ~= nil
+  -- Nobody asks the service where there are no limits, or where this filter has.
+  local away = asked and not known.told_of and errors.away(headers, status, seen)
   return away and #context.limits(handle) > 0 and away or errors.denied(headers, status, asked)
 end
 
 -- At the headers. Gives what to do with the rest: nothing, `refusal`, or a reader with a `meter`.
 function response.open(handle)
   local known = meter.get(handle)
-  local asked = next(known) ~= nil
   if known.usage_source == nil then
     -- An answer from before the filter saw the request.
     meter.default(handle)
@@ -71,11 +75,20 @@ function response.open(handle)
   local headers = handle:headers()
   local status = tonumber(headers:get(":status") or "") or 0
   local seen = limits.take(headers)
-  local kind = own(handle, headers, status, seen, asked)
+  local kind = own(handle, headers, status, seen, known)
   if kind then
     return { refusal = { kind = kind, status = status, seen = seen } }
   end
-  local limit = seen and status ~= 429 and limits.find(context.limits(handle), seen)
+  local limit
+  if status ~= 429 then
+    if known.told_of then
+      seen = { remaining = known.told_left, reset = known.told_reset }
+      local list = context.limits(handle)
+      limit = list[known.told_of]
+    elseif seen then
+      limit = limits.find(context.limits(handle), seen)
+    end
+  end
   if limit then
     limits.admit(headers, limit, seen)
   end

@@ -1,11 +1,12 @@
 -- rls: a call of the rate limit service written and read by hand: gRPC's frame around a RateLimitRequest, and
--- what the answer says is left of each limit. Protobuf of a few fields, no more.
+-- what the answer says of each limit. Protobuf of a few fields, no more.
 
 local byte, char, concat, floor, sub = string.byte, string.char, table.concat, math.floor, string.sub
+local type = type
 
 local rls = {}
 
-rls.PATH = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
+local PATH = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
 
 local function varint(number)
   local out = ""
@@ -34,7 +35,7 @@ end
 
 -- The body of a call about `charges`, each with `entries`, pairs of key and value. With `book` it adds their
 -- `hits` to the counters, else nothing.
-function rls.frame(domain, charges, book)
+local function frame(domain, charges, book)
   local parts = { field(10, domain) }
   for i = 1, #charges do
     parts[i + 1] = field(18, descriptor(charges[i], book and charges[i].hits or 0))
@@ -43,6 +44,19 @@ function rls.frame(domain, charges, book)
   local size = #message
   return char(0, floor(size / 16777216), floor(size / 65536) % 256, floor(size / 256) % 256, size % 256)
     .. message
+end
+
+-- What `httpCall` takes, for a call of the service that the `route` names. With `book_ms` the charges are
+-- made, which may take so long.
+function rls.call(route, charges, book_ms)
+  local headers = {
+    [":method"] = "POST",
+    [":path"] = PATH,
+    [":authority"] = route.cluster,
+    ["content-type"] = "application/grpc",
+    ["te"] = "trailers",
+  }
+  return route.cluster, headers, frame(route.domain, charges, book_ms), book_ms or route.timeoutMs
 end
 
 -- The number at `at`, and where the next thing begins; nothing when it is cut off.
@@ -84,10 +98,29 @@ local function values(data, wanted)
   return found
 end
 
--- What is left (limit_remaining = 3) of each limit that a call was about; false where its status names none
--- (current_limit = 2), for the service answers as well when it has no such limit. nil: this is no answer.
-function rls.left(body, count)
-  local a, b, c, d, e = byte(body, 1, 5)
+-- The number in the field `wanted` of a message, 0 when it is not there.
+local function one(data, wanted)
+  local found = values(data, wanted)
+  return found and found[1] or 0
+end
+
+-- What a status says (code = 1, current_limit = 2, limit_remaining = 3, duration_until_reset = 4, a message
+-- with the seconds in 1); false where it names no limit, for the service answers as well when it has none.
+local function status(data)
+  local limit, wait = values(data, 2), values(data, 4)
+  if not limit or not limit[1] then
+    return false
+  end
+  return { over = one(data, 1) == 2, left = one(data, 3), reset = wait and wait[1] and one(wait[1], 1) or 0 }
+end
+
+-- What the service's answer says of each of `count` limits: `over`, `left`, the seconds to the `reset`, or
+-- false. nil: this is no answer.
+function rls.statuses(headers, body, count)
+  if type(headers) ~= "table" or headers[":status"] ~= "200" or (headers["grpc-status"] or "0") ~= "0" then
+    return nil
+  end
+  local a, b, c, d, e = byte(type(body) == "string" and body or "", 1, 5)
   if a ~= 0 or not e or ((b * 256 + c) * 256 + d) * 256 + e ~= #body - 5 then
     return nil
   end
@@ -95,12 +128,11 @@ function rls.left(body, count)
   if not statuses or #statuses ~= count then
     return nil
   end
-  local left = {}
+  local out = {}
   for i = 1, count do
-    local limit, remaining = values(statuses[i], 2), values(statuses[i], 3)
-    left[i] = limit and limit[1] and (remaining[1] or 0) or false
+    out[i] = status(statuses[i])
   end
-  return left
+  return out
 end
 
 return rls

@@ -7,7 +7,7 @@
 -- and looks until the counters show it. A charge that is sent is out of a client's reach: if the filter
 -- waited for its answer, a client that leaves meanwhile would cancel it, or pay twice.
 
-local max, sub, tonumber, type = math.max, string.sub, tonumber, type
+local max, sub, tonumber = math.max, string.sub, tonumber
 
 local settle = {}
 
@@ -41,7 +41,7 @@ function settle.open(route, reader, headers)
   if not route then
     return
   end
-  reader.settle, reader.meter.dues = route, route.limits
+  reader.settle = route
   local length = tonumber(headers:get("content-length") or "")
   if length and length > MAX_HELD then
     -- Its last piece may be too long to wait. Without this a client knows the end when the stream ends, and
@@ -71,85 +71,46 @@ function settle.complete(reader, sent)
   return reader.settle and all and not reader.tail and #sent <= MAX_HELD
 end
 
-local function applies(limit, known)
-  for i = 1, #limit.match do
-    local one = limit.match[i]
-    if known[BY .. one.header] ~= one.value then
-      return false
-    end
-  end
-  return true
-end
-
--- What the limit's counter is called for this request; nil where a header is missing, as for the proxy.
-local function entries(limit, known)
-  local out = {}
-  for i = 1, #limit.entries do
-    local entry = limit.entries[i]
-    local value = entry.value or known[BY .. entry.header]
-    if not value then
-      return nil
-    end
-    out[i] = { entry.key, value }
-  end
-  return out
-end
-
--- What an answer is to be charged: `charges`, and the `look` at their counters; nil when there is nothing.
+-- What an answer is to be charged: `charges`; nil when there is nothing.
 function settle.prepare(handle, route)
   local known, charges = meter.get(handle), {}
+  local function said(name)
+    return known[BY .. name]
+  end
   for i = 1, #route.limits do
     local limit = route.limits[i]
     local hits = tonumber(known[limit.due]) or 0
-    local named = hits > 0 and applies(limit, known) and entries(limit, known)
+    local named = hits > 0 and counters.entries(limit, said)
     if named then
       charges[#charges + 1] = { due = limit.due, hits = hits, entries = named }
     end
   end
-  return charges[1] and { route = route, charges = charges, look = rls.frame(route.domain, charges) }
+  return charges[1] and { route = route, charges = charges }
 end
 
--- What `httpCall` takes. With `book` the charges are made, and nobody waits.
-function settle.arguments(call, book)
-  local route = call.route
-  local headers = {
-    [":method"] = "POST",
-    [":path"] = rls.PATH,
-    [":authority"] = route.cluster,
-    ["content-type"] = "application/grpc",
-    ["te"] = "trailers",
-  }
-  if book then
-    return route.cluster, headers, rls.frame(route.domain, call.charges, true), BOOK_MS, true
-  end
-  return route.cluster, headers, call.look, route.timeoutMs
-end
-
-local function left(call, headers, body)
-  local answered = type(headers) == "table"
-    and headers[":status"] == "200"
-    and (headers["grpc-status"] or "0") == "0"
-    and type(body) == "string"
-  return answered and rls.left(body, #call.charges)
+-- What `httpCall` takes to look at the counters.
+function settle.look(call)
+  return rls.call(call.route, call.charges)
 end
 
 -- After the first look: makes the charges that the service has a limit for; says whether there are any. The
 -- others, and all when it did not answer, stay due.
 function settle.charge(handle, call, headers, body)
-  local found, charges = left(call, headers, body) or {}, {}
+  local found, charges = rls.statuses(headers, body, #call.charges) or {}, {}
   for i = 1, #found do
     if found[i] then
       local charge = call.charges[i]
-      charge.left = found[i]
+      charge.left = found[i].left
       charges[#charges + 1] = charge
     end
   end
   if not charges[1] then
     return false
   end
-  call.charges, call.look = charges, rls.frame(call.route.domain, charges)
+  call.charges = charges
   -- From here to the end of this function nothing can come between.
-  handle:httpCall(settle.arguments(call, true))
+  local cluster, with, frame, wait = rls.call(call.route, charges, BOOK_MS)
+  handle:httpCall(cluster, with, frame, wait, true)
   for i = 1, #charges do
     meter.set(handle, charges[i].due, 0)
   end
@@ -158,10 +119,10 @@ end
 
 -- After a later look: do the counters show the charges? One with more left than before is in a new window.
 function settle.seen(call, headers, body)
-  local now = left(call, headers, body) or {}
+  local now = rls.statuses(headers, body, #call.charges) or {}
   for i = 1, #now do
-    local charge = call.charges[i]
-    if now[i] and now[i] > max(0, charge.left - charge.hits) and now[i] <= charge.left then
+    local charge, left = call.charges[i], now[i] and now[i].left
+    if left and left > max(0, charge.left - charge.hits) and left <= charge.left then
       return false
     end
   end

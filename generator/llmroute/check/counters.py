@@ -18,6 +18,7 @@ from llmroute.diagnostic import Diagnostic, Severity
 from llmroute.encoding import counted
 from llmroute.lower import DEFAULT_NAMESPACE
 from llmroute.plan import Backend, Limit, Match, Plan, Route, Token, Weights
+from llmroute.settlement import prepays
 from llmroute.targets import Capabilities
 
 Key = tuple[object, ...]
@@ -80,6 +81,8 @@ def by_place(index: int, route: Route, backend: Backend | None, limit: Limit) ->
     shape = [s.header if s.match is Match.DISTINCT else None for s in limit.selectors]
     if route.tells(backend):
         shape.insert(0, None)  # the backend's own selector
+    if prepays(route, limit):
+        shape.append(None)  # that of what the filter has admitted itself
     return (index, limit.unit, *shape)
 
 

@@ -11,6 +11,7 @@ import re2
 from llmroute import codes, names
 from llmroute.diagnostic import Diagnostic
 from llmroute.plan import Match, Plan, Selector
+from llmroute.settlement import prepays
 from llmroute.targets import Capabilities
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")
@@ -23,8 +24,12 @@ def check(plan: Plan, target: Capabilities) -> Iterator[Diagnostic]:
         seen: set[Selector] = set()
         for backend, limit in route.limits():
             if limit.selectors and limit.selectors[0] not in seen:
-                named = target.selects_backend and route.tells(backend)
-                yield from _number(limit.selectors, target, 1 if named else 0)
+                spent = []
+                if target.selects_backend and route.tells(backend):
+                    spent.append("which backend")
+                if target.counts_by_place and prepays(route, limit):
+                    spent.append("whether it is prepaid")
+                yield from _number(limit.selectors, target, spent)
             for selector in limit.selectors:
                 if selector not in seen:  # the limits of one rule share its selectors
                     seen.add(selector)
@@ -42,10 +47,14 @@ def not_a_value(text: str) -> bool:
     return any(ord(c) < 0x20 or ord(c) == 0x7F for c in text) or text != text.strip()
 
 
-def _number(selectors: Sequence[Selector], target: Capabilities, spent: int) -> Iterator[Diagnostic]:
-    room = target.max_selectors - spent
+def _number(selectors: Sequence[Selector], target: Capabilities, spent: Sequence[str]) -> Iterator[Diagnostic]:
+    room = target.max_selectors - len(spent)
     if len(selectors) > room:
-        why = f", as one of {target.max_selectors} says which backend" if spent else ""
+        why = (
+            f", as {len(spent)} of {target.max_selectors} say{'s' * (len(spent) == 1)} {' and '.join(spent)}"
+            if spent
+            else ""
+        )
         message = f"a rule takes at most {room} headers and metadata{why}, not {len(selectors)}"
         hint = "select on fewer, or put a value of several into one header before the gateway"
         yield Diagnostic(codes.TOO_MANY_SELECTORS, selectors[room].origin, message, hint)
@@ -60,6 +69,9 @@ def _name(selector: Selector) -> Iterator[Diagnostic]:
     elif header == names.BACKEND_HEADER:
         message = f"a rule cannot select on {header}: it belongs to its backend already"
         yield Diagnostic(codes.BAD_HEADER, selector.origin, message, "put the rule under that backend")
+    elif header == names.PREPAID_HEADER:
+        message = f"a rule cannot select on {header}: the filter says so of requests that it has admitted"
+        yield Diagnostic(codes.RESERVED_HEADER, selector.origin, message, "use another header")
     elif header.startswith(names.METADATA_HEADER_PREFIX) and "metadata" not in selector.origin.path:
         message = f"a rule cannot select on {header}: llmroute puts metadata into headers of such names"
         yield Diagnostic(codes.RESERVED_HEADER, selector.origin, message, "match the metadata itself: metadata: […]")

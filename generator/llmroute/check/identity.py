@@ -106,6 +106,12 @@ def _api_key(identity: Identity, api_key: ApiKey) -> Iterator[_Finding]:
         if not legal(header):
             message = f"{header!r} is no header that a request can have its API key in"
             yield codes.BAD_IDENTITY_HEADER, ("apiKey", "extractFrom"), message, _LEGAL
+    first: dict[str, str] = {}
+    for client, key in api_key.clients:
+        other = first.setdefault(key, client)
+        if other != client:
+            message = f"the clients {other} and {client} have one API key: nobody knows who sends it"
+            yield codes.SHARED_KEY, ("apiKey", "credentialRefs"), message, "give each client a key of its own"
 
 
 def _secrets(route: Route, api_key: ApiKey, target: Capabilities, documents: Sequence[Document]) -> Iterator[_Finding]:

@@ -1,20 +1,8 @@
--- The llmroute filter: meters LLM traffic and sets what its limits select on.
--- Its readable source is filters/lua/src of llmroute, from which tools/bundle_filter.py made this. Apache-2.0.
--- Squeezed: comments and blanks are left out, and a local has the first letter of its name, with a number when that
--- is taken; so have fields that nobody else knows. Modules and functions of the standard library have a capital.
--- Lines and strings are those of the source.
-local I,E,L,A,M3,next,pairs,P,B,R,F,O,G2,G,W,M2,S,C,N,T3,T=ipairs,math.ceil,math.floor,math.max,math.min,next,pairs,pcall,string.byte,string.char,string.find,string.format,string.gmatch,string.gsub,string.lower,string.match,string.sub,table.concat,tonumber,tostring,type
-local T2=(function()
-local E={
-[34]='"',
-[47]="/",
-[92]="\\",
-[98]="\b",
-[102]="\f",
-[110]="\n",
-[114]="\r",
-[116]="\t",
-}
+-- The llmroute filter: meters LLM traffic and sets what its limits select on. Made by tools/bundle_filter.py; its
+-- readable source is filters/lua/src of llmroute, here without comments and with short names. Apache-2.0.
+local I,E,L,A,M3,next,pairs,P2,B,R,F,O,G2,G,W,M2,S,C,T,T2,Y=ipairs,math.ceil,math.floor,math.max,math.min,next,pairs,pcall,string.byte,string.char,string.find,string.format,string.gmatch,string.gsub,string.lower,string.match,string.sub,table.concat,tonumber,tostring,type
+local X=(function()
+local E={[34]='"',[47]="/",[92]="\\",[98]="\b",[102]="\f",[110]="\n",[114]="\r",[116]="\t",}
 local t={}
 function t.e6(j)
 local a=F(j,"\\",1,true)
@@ -39,12 +27,7 @@ return R(192+L(c/64),128+c%64)
 elseif c<65536 then
 return R(224+L(c/4096),128+L(c/64)%64,128+c%64)
 end
-return R(
-240+L(c/262144),
-128+L(c/4096)%64,
-128+L(c/64)%64,
-128+c%64
-)
+return R(240+L(c/262144),128+L(c/4096)%64,128+L(c/64)%64,128+c%64)
 end
 function t.u(r)
 local a=F(r,"\\",1,true)
@@ -56,10 +39,10 @@ while a do
 local c,w=B(r,a+1),2
 local p2=E[c or 0]
 if c==117 then
-local c=F(r,"^%x%x%x%x",a+2)and N(S(r,a+2,a+5),16)
+local c=F(r,"^%x%x%x%x",a+2)and T(S(r,a+2,a+5),16)
 w=6
 if c and c>=55296 and c<56320 and S(r,a+6,a+7)=="\\u"then
-local l=N(S(r,a+8,a+11),16)or 0
+local l=T(S(r,a+8,a+11),16)or 0
 c=l>=56320 and l<57344 and 65536+(c-55296)*1024+l-56320 or c
 w=12
 end
@@ -103,7 +86,7 @@ a=F(v,"[\128-\255]",a+w)
 end
 return true
 end
-function t.h5(v)
+function t.h6(v)
 local i=M2(v,"^[ \t]*(.-)[ \t]*$")
 if not i or i==""or F(i,"%c")or not t.i4(i)then
 return nil
@@ -126,7 +109,7 @@ function h.settle(h2,n,d)
 local c=h2:getNumValues(n)
 local v
 for i=0,c-1 do
-v=v or T2.h5(h2:getAtIndex(n,i)or"")
+v=v or X.h6(h2:getAtIndex(n,i)or"")
 end
 v=v or d
 if not v then
@@ -138,37 +121,20 @@ h.set(h2,n,v)
 end
 return v
 end
-function h.p7(h)
+function h.p8(h)
 local c=G(W(h:get("content-encoding")or""),"[ \t]+","")
 return c==""or c=="identity"
 end
 return h
 end)()
 local E2=(function()
-local q=T2.q2
-local K={
-refused={429,"tokens","rate_limit_exceeded","rate_limit_error","RESOURCE_EXHAUSTED"},
-unidentified={
-401,
-"invalid_request_error",
-"invalid_api_key",
-"authentication_error",
-"UNAUTHENTICATED",
-},
-forbidden={403,"invalid_request_error","forbidden","permission_error","PERMISSION_DENIED"},
-no_model={404,"invalid_request_error","model_not_found","not_found_error","NOT_FOUND"},
-unavailable={503,"server_error","service_unavailable","api_error","UNAVAILABLE"},
-}
+local q=X.q2
+local K={refused={429,"tokens","rate_limit_exceeded","rate_limit_error","RESOURCE_EXHAUSTED"},unidentified={401,"invalid_request_error","invalid_api_key","authentication_error","UNAUTHENTICATED",},forbidden={403,"invalid_request_error","forbidden","permission_error","PERMISSION_DENIED"},no_model={404,"invalid_request_error","model_not_found","not_found_error","NOT_FOUND"},unavailable={503,"server_error","service_unavailable","api_error","UNAVAILABLE"},}
 local D={[401]="unidentified",[403]="forbidden"}
 local A={[500]=true,[503]=true}
 local S={}
 function S.openai(k,m,o)
-return O(
-'{"error":{"message":%s,"type":"%s","param":null,"code":"%s"}}',
-m,
-o.type or k[2],
-k[3]
-)
+return O('{"error":{"message":%s,"type":"%s","param":null,"code":"%s"}}',m,o.type or k[2],k[3])
 end
 function S.anthropic(k,m)
 return O('{"type":"error","error":{"type":"%s","message":%s}}',k[4],m)
@@ -176,27 +142,12 @@ end
 function S.gemini(k,m,o)
 local d=""
 if o.w4 then
-d=O(
-',"details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"%.0fs"}]',
-o.w4
-)
+d=O(',"details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"%.0fs"}]',o.w4)
 end
-return O(
-'{"error":{"code":%d,"message":%s,"status":"%s"%s}}',
-o.s8 or k[1],
-m,
-k[5],
-d
-)
+return O('{"error":{"code":%d,"message":%s,"status":"%s"%s}}',o.s9 or k[1],m,k[5],d)
 end
 function S.any(k,m)
-return O(
-'{"type":"error","error":{"type":"%s","message":%s,"param":null,"code":"%s","status":"%s"}}',
-k[4],
-m,
-k[3],
-k[5]
-)
+return O('{"type":"error","error":{"type":"%s","message":%s,"param":null,"code":"%s","status":"%s"}}',k[4],m,k[3],k[5])
 end
 local e={}
 function e.body(a,k,m,o)
@@ -221,16 +172,16 @@ local w=M2(s,"^[ -~]+$")
 H.set(h,"content-type","application/json")
 return e.body("any",k,w or"The request was turned away.")
 end
-function e.p11(h,a,s)
+function e.p12(h,a,s)
 H.set(h,"content-type","application/json")
 H.set(h,"retry-after","1")
 local m="The rate limit cannot be checked right now. Please try again in 1s."
-return e.body(a,"unavailable",m,{s8=s})
+return e.body(a,"unavailable",m,{s9=s})
 end
 return e
 end)()
 local J=(function()
-local e,u=T2.e6,T2.u
+local e,u=X.e6,X.u
 local M=10000
 local M2=27*6+2
 local W={[116]="true",[102]="false",[110]="null",[78]="NaN",[73]="Infinity"}
@@ -242,7 +193,7 @@ return a
 end
 return F(b,"[^ \t\r\n]",a)or#b+1
 end
-j.s9=s
+j.s10=s
 local function s2(b,a,o)
 local f=o and a+1 or a
 local q=f-1
@@ -261,7 +212,7 @@ return q+1
 end
 end
 end
-j.s12=s2
+j.s13=s2
 local function s3(b,a)
 local c=B(b,a)
 local w=W[c or 0]
@@ -412,42 +363,7 @@ end)()
 local U=(function()
 local n,s=J.n3,J.s5
 local M=1000000000
-local R={
-{
-prompt={"prompt_tokens"},
-completion={"completion_tokens"},
-t2="total_tokens",
-c2={"prompt_tokens_details.cached_tokens"},
-reasoning="completion_tokens_details.reasoning_tokens",
-},
-{
-prompt={"input_tokens","cache_creation_input_tokens","cache_read_input_tokens"},
-completion={"output_tokens"},
-t2="total_tokens",
-c2={"cache_read_input_tokens","input_tokens_details.cached_tokens"},
-c3="cache_creation_input_tokens",
-reasoning="output_tokens_details.reasoning_tokens",
-},
-{
-prompt={"promptTokenCount"},
-completion={"candidatesTokenCount","thoughtsTokenCount"},
-t2="totalTokenCount",
-c2={"cachedContentTokenCount"},
-reasoning="thoughtsTokenCount",
-},
-{
-prompt={"inputTokens","cacheReadInputTokens","cacheWriteInputTokens"},
-completion={"outputTokens"},
-t2="totalTokens",
-c2={"cacheReadInputTokens"},
-c3="cacheWriteInputTokens",
-},
-{
-prompt={"prompt_eval_count"},
-completion={"eval_count"},
-c2={},
-},
-}
+local R={{prompt={"prompt_tokens"},completion={"completion_tokens"},t2="total_tokens",c3={"prompt_tokens_details.cached_tokens"},reasoning="completion_tokens_details.reasoning_tokens",},{prompt={"input_tokens","cache_creation_input_tokens","cache_read_input_tokens"},completion={"output_tokens"},t2="total_tokens",c3={"cache_read_input_tokens","input_tokens_details.cached_tokens"},c4="cache_creation_input_tokens",reasoning="output_tokens_details.reasoning_tokens",},{prompt={"promptTokenCount"},completion={"candidatesTokenCount","thoughtsTokenCount"},t2="totalTokenCount",c3={"cachedContentTokenCount"},reasoning="thoughtsTokenCount",},{prompt={"inputTokens","cacheReadInputTokens","cacheWriteInputTokens"},completion={"outputTokens"},t2="totalTokens",c3={"cacheReadInputTokens"},c4="cacheWriteInputTokens",},{prompt={"prompt_eval_count"},completion={"eval_count"},c3={},},}
 local W={"tokens","billed_units"}
 local F2,I={},{}
 local function f(p)
@@ -467,7 +383,7 @@ for i=1,#R do
 local r=R[i]
 f2(r.prompt)
 f2(r.completion)
-f2(r.c2)
+f2(r.c3)
 f2({r.reasoning})
 f2({r.t2})
 end
@@ -476,7 +392,7 @@ local u={}
 local function c(v)
 return v<M and v or M
 end
-u.c7=c
+u.c9=c
 local function b(r)
 if F(r,"[eE]%-")or not F(r,"^-?[0.]*[1-9]")then
 return 0
@@ -489,7 +405,7 @@ if not f2 or not F(b2,"^%d",f2)and not F(b2,"^%-0",f2)then
 return nil
 end
 local r=J.r(b2,f,n)
-local v=N(r)or b(r)
+local v=T(r)or b(r)
 if v<0 then
 return nil
 end
@@ -512,7 +428,7 @@ f2[i.path]=n(b,d,i.n3[1])
 end
 end
 end
-return u.n4(f2)and f2,f
+return u.n5(f2)and f2,f
 end
 function u.f2(b,a,w)
 local f2,f3=f(b,a)
@@ -557,29 +473,22 @@ end
 end
 return nil
 end
-function u.n4(f2)
+function u.n5(f2)
 local r=r(f2)
 if not r then
 return nil
 end
 local p=c(s(f2,r.prompt)or 0)
 local c2=c(s(f2,r.completion)or 0)
-return{
-prompt=p,
-completion=c2,
-t2=f2[r.t2 or""]or c(p+c2),
-c2=f(f2,r.c2),
-c3=f2[r.c3 or""]or 0,
-reasoning=f2[r.reasoning or""]or 0,
-}
+return{prompt=p,completion=c2,t2=f2[r.t2 or""]or c(p+c2),c3=f(f2,r.c3),c4=f2[r.c4 or""]or 0,reasoning=f2[r.reasoning or""]or 0,}
 end
 return u
 end)()
 local C2=(function()
-local c=U.c7
+local c=U.c9
 local c2={}
 local function n(v,d)
-return T(v)=="number"and v>=0 and v or d
+return Y(v)=="number"and v>=0 and v or d
 end
 function c2.n2(l)
 local a={}
@@ -587,15 +496,7 @@ for i=1,#l do
 local g=l[i]
 local s=A(1,n(g.scale,1))
 local p,c=n(g.prompt,s),n(g.completion,s)
-a[i]={
-key=g.key,
-scale=s,
-prompt=p,
-c2=n(g.cachedPrompt,p),
-c3=n(g.cacheWrite,p),
-completion=c,
-reasoning=n(g.reasoning,c),
-}
+a[i]={key=g.key,scale=s,prompt=p,c3=n(g.cachedPrompt,p),c4=n(g.cacheWrite,p),completion=c,reasoning=n(g.reasoning,c),}
 end
 return a
 end
@@ -604,12 +505,12 @@ local p,c2=n.prompt,n.completion
 if p==0 and c2==0 then
 p=n.t2
 end
-local c3=M3(n.c2,p)
-local c4=M3(n.c3,p-c3)
+local c3=M3(n.c3,p)
+local c4=M3(n.c4,p-c3)
 local r=M3(n.reasoning,c2)
 local s=(p-c3-c4)*w.prompt
-+c3*w.c2
-+c4*w.c3
++c3*w.c3
++c4*w.c4
 +(c2-r)*w.completion
 +r*w.reasoning
 return c(E(s/w.scale))
@@ -617,7 +518,7 @@ end
 return c2
 end)()
 local D2=(function()
-local s,u=J.s12,T2.u
+local s,u=J.s13,X.u
 local M=4096
 local M2=17*6
 local M4=64
@@ -626,26 +527,7 @@ local N={response=true,message=true,delta=true}
 local S2={done=true,prompt_eval_count=true,eval_count=true}
 local d={}
 function d.n2(s,e)
-return{
-s2=s,
-e2=e,
-b=0,
-d=0,
-i=false,
-q=false,
-o3=false,
-key=false,
-name=nil,
-o2=nil,
-inner=nil,
-w=false,
-usage=nil,
-c6=0,
-s3=nil,
-v=nil,
-candidates=false,
-o=false,
-}
+return{s2=s,e2=e,b=0,d=0,i=false,q=false,o3=false,key=false,name=nil,o2=nil,inner=nil,w=false,usage=nil,c6=0,s3=nil,v=nil,candidates=false,o=false,}
 end
 local function k(s,b,f,t)
 if s.usage then
@@ -800,11 +682,7 @@ local V=(function()
 local E=6
 local o={}
 function o.n2(s)
-return{
-s2=s,
-h="",
-data=false,
-}
+return{s2=s,h="",data=false,}
 end
 function o.value(l,s)
 if S(l,s,s+3)~="data"then
@@ -846,24 +724,7 @@ local L=32
 local M2=64
 local s={}
 function s.n2(h)
-return{
-h2=h,
-first=true,
-cr=nil,
-p2={},
-c=0,
-s=0,
-o=nil,
-data=nil,
-m2=nil,
-r={},
-l2=0,
-value=0,
-b4={},
-l6=0,
-b5={},
-p6=0,
-}
+return{h2=h,first=true,cr=nil,p2={},c=0,s=0,o=nil,data=nil,m2=nil,r={},l2=0,value=0,b4={},l6=0,b5={},p7=0,}
 end
 local function f(s)
 s.s,s.o,s.data,s.m2,s.l2=0,nil,nil,nil,0
@@ -992,7 +853,7 @@ function s.p(s,b2,s2)
 local o=s.h2 and{}or nil
 local a,s3=1,#b2
 s.b4,s.l6=s.r,#s.r
-s.b5,s.p6=s.p2,s.c
+s.b5,s.p7=s.p2,s.c
 if s.cr and s3>0 then
 if B(b2,1)==10 then
 l(s,o)
@@ -1031,7 +892,7 @@ d(s,s2,o)
 return o and C(o)
 end
 function s.h7(s)
-return C(s.b4,"",1,s.l6)..C(s.b5,"",1,s.p6)
+return C(s.b4,"",1,s.l6)..C(s.b5,"",1,s.p7)
 end
 return s
 end)()
@@ -1041,13 +902,7 @@ local P,C=12,4
 local M2=16777216+131072+P+C
 local e={}
 function e.n2()
-return{
-h="",
-s4=0,
-l=nil,
-p3="",
-o=false,
-}
+return{h="",s4=0,l=nil,p3="",o=false,}
 end
 local function l(h,a)
 local a,b,c,d=B(h,a,a+3)
@@ -1096,7 +951,7 @@ end
 return e
 end)()
 local M=(function()
-local c=U.c7
+local c=U.c9
 local N="llmroute"
 local m={}
 local function m2(h)
@@ -1122,14 +977,14 @@ o:set(N,"usage_source","none")
 o:set(N,"model","unknown")
 o:set(N,"api","openai")
 end
-function m.n5(h,l)
+function m.n6(h,l)
 local o=m2(h)
 for i=1,#l do
 o:set(N,l[i].key,0)
 end
 end
 local function d(s)
-s.d3=s.d3+1
+s.d4=s.d4+1
 s.s6=true
 end
 local function w(s,b)
@@ -1138,7 +993,7 @@ end
 local function b(s,f)
 s.h3=s.h3+1
 s.f2=f
-s.b=U.n4(f)
+s.b=U.n5(f)
 end
 local function r(s,f)
 s.h3=s.h3+1
@@ -1149,34 +1004,17 @@ k[n]=v
 end
 f=k
 end
-s.reported=U.n4(f)
+s.reported=U.n5(f)
 end
 local function e(s)
 local b=s.b
-local s2=s.s6 and s.d3+s.w2 or E(s.b2/4)
+local s2=s.s6 and s.d4+s.w2 or E(s.b2/4)
 local p=b and b.prompt or s.prompt
 local c2=c(b and A(b.completion,s2)or s2)
-return{
-prompt=p,
-completion=c2,
-t2=c(p+c2),
-c2=b and b.c2 or 0,
-c3=b and b.c3 or 0,
-reasoning=b and b.reasoning or 0,
-s10="estimated",
-}
+return{prompt=p,completion=c2,t2=c(p+c2),c3=b and b.c3 or 0,c4=b and b.c4 or 0,reasoning=b and b.reasoning or 0,s11="estimated",}
 end
 local function f(t,s)
-return{
-prompt=t,
-completion=t,
-t2=t,
-c11=t,
-c2=0,
-c3=0,
-reasoning=0,
-s10=s,
-}
+return{prompt=t,completion=t,t2=t,c13=t,c3=0,c4=0,reasoning=0,s11=s,}
 end
 local function p(s,o,k,v)
 if s.w3[k]~=v then
@@ -1186,24 +1024,24 @@ end
 end
 local function p2(s,h,n)
 local o=m2(h)
-p(s,o,"cached_tokens",n.c2)
-p(s,o,"cache_write_tokens",n.c3)
+p(s,o,"cached_tokens",n.c3)
+p(s,o,"cache_write_tokens",n.c4)
 p(s,o,"reasoning_tokens",n.reasoning)
 p(s,o,"prompt_tokens",n.prompt)
 p(s,o,"completion_tokens",n.completion)
 p(s,o,"total_tokens",n.t2)
-p(s,o,"usage_source",n.s10 or"reported")
+p(s,o,"usage_source",n.s11 or"reported")
 for i=1,#s.costs do
 local w=s.costs[i]
-p(s,o,w.key,n.c11 or C2.sum(w,n))
+p(s,o,w.key,n.c13 or C2.sum(w,n))
 end
-for i=1,#s.d4 do
-local l=s.d4[i]
-p(s,o,l.due,s.w3[l.key]or 0)
+for i=1,#s.d3 do
+local l=s.d3[i]
+p(s,o,l.due,A(0,(s.w3[l.key]or 0)-l.paid))
 end
 end
 local function w2(s,h)
-if s.p8.onDisconnect=="Free"or(s.reported and s.reported==s.l5)then
+if s.p9.onDisconnect=="Free"or(s.reported and s.reported==s.l5)then
 return
 end
 s.l5=s.reported
@@ -1214,7 +1052,7 @@ p2(s,h,e(s))
 end
 end
 local function f2(s,h)
-local p,n=s.p8,s.reported
+local p,n=s.p9,s.reported
 if not n then
 if s.unestimated or p.onMissing=="Free"then
 n=f(0,"none")
@@ -1227,55 +1065,47 @@ end
 p2(s,h,n)
 end
 function m.n2(p,k,w3)
-return{
-p8=p,
-costs=w3,
-prompt=tonumber(k.prompt_estimate)or 0,
-unestimated=k.unestimated,
-s6=false,
-d3=0,
-w2=0,
-b2=0,
-h3=0,
-e3=false,
-d4={},
-f2=nil,
-b=nil,
-reported=nil,
-l5=nil,
-w3={
-cached_tokens=0,
-cache_write_tokens=0,
-reasoning_tokens=0,
-prompt_tokens=0,
-completion_tokens=0,
-total_tokens=0,
-usage_source="none",
-},
-delta=d,
-w6=w,
-b7=b,
-r5=r,
-w5=w2,
-f4=f2,
-}
+return{p9=p,costs=w3,prompt=tonumber(k.prompt_estimate)or 0,unestimated=k.unestimated,s6=false,d4=0,w2=0,b2=0,h3=0,e3=false,d3={},f2=nil,b=nil,reported=nil,l5=nil,w3={cached_tokens=0,cache_write_tokens=0,reasoning_tokens=0,prompt_tokens=0,completion_tokens=0,total_tokens=0,usage_source="none",},delta=d,w6=w,b8=b,r5=r,w5=w2,f4=f2,}
 end
 return m
 end)()
+local F2=(function()
+local f={}
+function f.n4(h,m)
+P2(h.logErr,h,"llmroute: "..S(T2(m),1,200))
+P2(function()
+M.set(h,"filter_error",(T(M.get(h).filter_error)or 0)+1)
+end)
+end
+function f.g(h,r,...)
+local o,r=P2(r,...)
+if not o then
+f.n4(h,r)
+return nil
+end
+return r
+end
+function f.a5(h,b,c)
+local o,h2,b=P2(function()
+return h:httpCall(b(c))
+end)
+if not o then
+f.n4(h,h2)
+return nil
+end
+return h2,b
+end
+return f
+end)()
 local E3=(function()
-local s=J.s12
+local s=J.s13
 local M=8
 local M2=1024
 local e={}
 function e.n2()
-return{
-l3=nil,
-h=nil,
-t3=nil,
-t4=0,
-}
+return{l3=nil,h=nil,t3=nil,t4=0,}
 end
-function e.s13(s,d)
+function e.s14(s,d)
 local h=s.h
 if not h or S(d,1,#h)~=h then
 return nil
@@ -1331,33 +1161,11 @@ end
 return e
 end)()
 local E5=(function()
-local m,s=J.m3,J.s9
+local m,s=J.m3,J.s10
 local f=U.f2
-local W=J.n3(
-"message",
-"response",
-"choices",
-"candidates",
-"type",
-"delta",
-"done",
-"usage",
-"usageMetadata",
-"meta",
-"error",
-"role",
-"start",
-"stopReason",
-"contentBlockIndex"
-)
+local W=J.n3("message","response","choices","candidates","type","delta","done","usage","usageMetadata","meta","error","role","start","stopReason","contentBlockIndex")
 local U=J.n3("usage")
-local L={
-['"message_stop"']=true,
-['"message-end"']=true,
-['"response.completed"']=true,
-['"response.incomplete"']=true,
-['"response.failed"']=true,
-}
+local L={['"message_stop"']=true,['"message-end"']=true,['"response.completed"']=true,['"response.incomplete"']=true,['"response.failed"']=true,}
 local function m2(d,f)
 local f,t=f.key.usage,f.t.usage-1
 local b=f-1
@@ -1414,7 +1222,7 @@ local f3=a and f(d,a)
 if not f3 and f2.type and f2.message then
 local b=n(s2,d,"message")
 if b then
-m:b7(b)
+m:b8(b)
 return
 end
 end
@@ -1449,14 +1257,14 @@ local n=f2.f.choices and"choices"or f2.f.candidates and"candidates"or"delta"
 local s2=f2.f[n]and E3.l8(s.e4,d,f2.f[n],f2.t[n])
 if s2 then
 s.s,s.f,s.t=s2,f,t
-s.a=f and f>#s.e4.h
+s.a2=f and f>#s.e4.h
 end
 end
 local function e(s2,d)
-local s3=E3.s13(s2.e4,d)
+local s3=E3.s14(s2.e4,d)
 if s3 then
 s2.m:delta()
-local s=s2.a and s3-s2.s or 0
+local s=s2.a2 and s3-s2.s or 0
 return s2.f and s2.f+s,s2.f and s2.t+s
 end
 local f,h=s2.f3,s2.m.h3
@@ -1494,67 +1302,47 @@ s.p4=nil
 end
 local e2={}
 function e2.n2(m)
-return{
-m=m,
-f3=J.s5(),
-e4=E3.n2(),
-s=0,
-f=nil,
-t=nil,
-a=false,
-p4=nil,
-h3=0,
-e2=e,
-p5=p,
-l9=l,
-}
+return{m=m,f3=J.s5(),e4=E3.n2(),s=0,f=nil,t=nil,a2=false,p4=nil,h3=0,e2=e,p5=p,l9=l,}
 end
 return e2
 end)()
-local X=(function()
+local N=(function()
 local M="x-ai-gateway-llm-model-name"
 local B=4194304
 local N={}
 local c={}
-local S={
-get=function()
+local S={get=function()
 return nil
-end,
-}
+end,}
 local function c2(h)
 return h:filterContext()or S
 end
 local function l(v)
-return T(v)=="table"and v or N
+return Y(v)=="table"and v or N
 end
 local function w(g,n)
-if T(g)~="table"then
+if Y(g)~="table"then
 return N
 end
 local o={}
 for i=1,#g do
 local o2=g[i]
-if T(o2)=="table"and T(o2[n])=="string"then
+if Y(o2)=="table"and Y(o2[n])=="string"then
 o[#o+1]=o2
 end
 end
 return o
 end
 local function w2(v)
-return T(v)=="string"and v~=""and v or nil
+return Y(v)=="string"and v~=""and v or nil
+end
+local function c3(a,n)
+local r=a:get(n)
+return Y(r)=="table"and Y(r.limits)=="table"and r or nil
 end
 local function r(a)
 local l2,m=a:get("bodyLimit"),a:get("maxTokens")
-return{
-m4=w2(a:get("modelHeader"))or M,
-defaults=l(a:get("defaults")),
-metadata=w(a:get("metadata"),"header"),
-identity=w2(a:get("identity")),
-b6=w2(a:get("backendHeader")),
-costs=w(a:get("costs"),"key"),
-max_tokens=T(m)=="number"and m>=1 and L(m)or nil,
-b8=T(l2)=="number"and l2>=0 and l2 or B,
-}
+return{m4=w2(a:get("modelHeader"))or M,defaults=l(a:get("defaults")),metadata=w(a:get("metadata"),"header"),identity=w2(a:get("identity")),b7=w2(a:get("backendHeader")),costs=w(a:get("costs"),"key"),max_tokens=Y(m)=="number"and m>=1 and L(m)or nil,b9=Y(l2)=="number"and l2>=0 and l2 or B,prepay=c3(a,"prepay"),}
 end
 function c.r6(h)
 return r(c2(h))
@@ -1568,50 +1356,27 @@ end
 function c.limits(h)
 return l(c2(h):get("limits"))
 end
-local function s(a)
-local r=a:get("settle")
-return T(r)=="table"and T(r.limits)=="table"and r or nil
-end
 function c.settle(h)
-return s(c2(h))
+return c3(c2(h),"settle")
 end
-function c.f6(h)
+function c.f5(h)
 return l(c2(h):get("usage")).includeUsage~="Keep"
 end
-function c.a4(h)
+function c.a3(h)
 local a=c2(h)
 local g,w=l(a:get("usage")),w(a:get("costs"),"key")
 local f=g.fixedTokens
-return{
-usage={
-onMissing=g.onMissing or"Estimate",
-fixedTokens=T(f)=="number"and f>=0 and L(f)or 0,
-onDisconnect=g.onDisconnect or"Charge",
-},
-costs=w[1]and C2.n2(w)or N,
-settle=s(a),
-}
+return{usage={onMissing=g.onMissing or"Estimate",fixedTokens=Y(f)=="number"and f>=0 and L(f)or 0,onDisconnect=g.onDisconnect or"Charge",},costs=w[1]and C2.n2(w)or N,settle=c3(a,"settle"),prepay=c3(a,"prepay"),}
 end
 return c
 end)()
-local P2=(function()
+local P3=(function()
 local p={}
-local M={
-"^.*/openai/deployments/()[^/]+()/",
-"^.*/models/()[^/]+():%a+$",
-"^.*/tunedmodels/()[^/]+():%a+$",
-"^.*/model/()[^/]+()/[^/]+$",
-}
-local R2={
-["/v1/chat/completions"]=true,
-["/v1/completions"]=true,
-["/v1/embeddings"]=true,
-["/v1/messages"]=true,
-["/v1/responses"]=true,
-}
+local M={"^.*/openai/deployments/()[^/]+()/","^.*/models/()[^/]+():%a+$","^.*/tunedmodels/()[^/]+():%a+$","^.*/model/()[^/]+()/[^/]+$",}
+local R2={["/v1/chat/completions"]=true,["/v1/completions"]=true,["/v1/embeddings"]=true,["/v1/messages"]=true,["/v1/responses"]=true,}
 local S2={["/"]="\1",["\1"]="\2"}
 local function d(h)
-local c=R(N(h,16))
+local c=R(T(h,16))
 return S2[c]or c
 end
 local function m(w,s)
@@ -1627,7 +1392,7 @@ end
 end
 return t and S(w,f,t-1)
 end
-function p.r2(r)
+function p.r3(r)
 if R2[r]then
 return r,nil
 end
@@ -1752,7 +1517,7 @@ end
 return m
 end)()
 local D=(function()
-local s=J.s9
+local s=J.s10
 local e={}
 function e.replace(l,f,t,t2)
 local i=#l+1
@@ -1760,19 +1525,19 @@ while i>1 and l[i-1].f>f do
 l[i]=l[i-1]
 i=i-1
 end
-l[i]={f=f,t=t,t7=t2}
+l[i]={f=f,t=t,t8=t2}
 end
 function e.i2(l,b,a,m)
 local r=B(b,s(b,a+1))==125 and""or","
 e.replace(l,a+1,a+1,m..r)
 end
-function e.a5(l,b)
+function e.a4(l,b)
 if not l[1]then
 return nil
 end
 local p,a={},1
 for i=1,#l do
-p[2*i-1],p[2*i]=S(b,a,l[i].f-1),l[i].t7
+p[2*i-1],p[2*i]=S(b,a,l[i].f-1),l[i].t8
 a=l[i].t
 end
 p[#p+1]=S(b,a)
@@ -1783,52 +1548,18 @@ end)()
 local K=(function()
 local r=J.r
 local m={}
-local A2={
-{
-e={"/chat/completions"},
-f2={"max_completion_tokens","max_tokens"},
-c4={"n"},
-l4=1,
-},
-{e={"/completions"},f2={"max_tokens"},c4={"n","best_of"},l4=1},
-{e={"/responses"},f2={"max_output_tokens"}},
-{e={"/messages","/v2/chat"},f2={"max_tokens"}},
-{
-e={":generatecontent",":streamgeneratecontent"},
-f2={"maxOutputTokens","max_output_tokens"},
-h4={"generationConfig","generation_config"},
-c4={"candidateCount","candidate_count"},
-},
-{e={"/converse","/converse-stream"},f2={"maxTokens"},h4={"inferenceConfig"}},
-{e={"/api/chat","/api/generate"},f2={"num_predict"},h4={"options"},l4=1},
-{e={"/embeddings","/embed",":embedcontent",":batchembedcontents","/rerank"}},
-{
-e={
-"/count_tokens",
-":counttokens",
-"/audio/speech",
-"/audio/transcriptions",
-"/audio/translations",
-},
-},
-{
-e={""},
-f2={"max_tokens","max_completion_tokens","max_output_tokens"},
-c4={"n"},
-keep=true,
-},
-}
+local A2={{e={"/chat/completions"},f2={"max_completion_tokens","max_tokens"},c5={"n"},l4=1,},{e={"/completions"},f2={"max_tokens"},c5={"n","best_of"},l4=1},{e={"/responses"},f2={"max_output_tokens"}},{e={"/messages","/v2/chat"},f2={"max_tokens"}},{e={":generatecontent",":streamgeneratecontent"},f2={"maxOutputTokens","max_output_tokens"},h4={"generationConfig","generation_config"},c5={"candidateCount","candidate_count"},},{e={"/converse","/converse-stream"},f2={"maxTokens"},h4={"inferenceConfig"}},{e={"/api/chat","/api/generate"},f2={"num_predict"},h4={"options"},l4=1},{e={"/embeddings","/embed",":embedcontent",":batchembedcontents","/rerank"}},{e={"/count_tokens",":counttokens","/audio/speech","/audio/transcriptions","/audio/translations",},},{e={""},f2={"max_tokens","max_completion_tokens","max_output_tokens"},c5={"n"},keep=true,},}
+local N={}
 local N2={}
-local N3={}
 for _,r in I(A2)do
-r.c4=r.c4 or N3
-for _,l in I({r.f2 or N3,r.h4 or N3,r.c4})do
+r.c5=r.c5 or N2
+for _,l in I({r.f2 or N2,r.h4 or N2,r.c5})do
 for _,n in I(l)do
-N2[n]=true
+N[n]=true
 end
 end
 end
-m.n3=N2
+m.n3=N
 local function r2(e)
 for _,r in I(A2)do
 for _,s in I(r.e)do
@@ -1839,16 +1570,16 @@ end
 end
 end
 local function s(b,s,r2,l)
-for _,n in I(r2.c4)do
+for _,n in I(r2.c5)do
 local v=r(b,s,n)
-local c=v and N((G(v,'"',"")))
+local c=v and T((G(v,'"',"")))
 l=c and c==c and A(l,E(c))or l
 end
 return l
 end
 local function f(v,l,m)
 local c=B(v)
-local n=(c==45 or(c>47 and c<58))and N(v)
+local n=(c==45 or(c>47 and c<58))and T(v)
 return n and n>=l and n<=m
 end
 local function h(l,b,a,s,r2,m)
@@ -1870,7 +1601,7 @@ for i2,n in I(r.h4)do
 local f=f.f[n]
 t=t or f
 i[i2]=J.s5()
-if f and J.m3(b,f,N2,i[i2])then
+if f and J.m3(b,f,N,i[i2])then
 s3=s(b,i[i2],r,s3)
 end
 end
@@ -1900,7 +1631,7 @@ return m
 end)()
 local Q=(function()
 local m,r=J.m3,J.r
-local h,u=T2.h5,T2.u
+local h,u=X.h6,X.u
 local M=256
 local P={"messages","prompt","input","contents","documents","texts","query"}
 local W=J.n3("model","stream","stream_options")
@@ -1974,7 +1705,7 @@ end
 function r2.u3(s,i)
 return n(i),E(s/4)
 end
-function r2.s11(e)
+function r2.s12(e)
 return S(e,-12)=="/completions"
 end
 function r2.api(e)
@@ -1986,10 +1717,10 @@ or"anthropic"
 end
 return"openai"
 end
-function r2.c4(e)
+function r2.c5(e)
 return S(e,-12)==":counttokens"or S(e,-22)=="/messages/count_tokens"
 end
-function r2.r2(b,e2,i2,k,f,m)
+function r2.r3(b,e2,i2,k,f,m)
 local f2=J.s5()
 local s=J.d2(b,W,f2)
 local n=i2 and n(i2)or i(b,s,f2,k)
@@ -1997,7 +1728,7 @@ if not s then
 return n,E(#b/4),nil,false
 end
 local l,f3=nil,false
-if f and f2.f.stream and r2.s11(e2)then
+if f and f2.f.stream and r2.s12(e2)then
 l={}
 f3=w(l,b,s,f2)
 end
@@ -2005,46 +1736,44 @@ if m then
 l=l or{}
 K.h2(l,b,s,f2,e2,m)
 end
-return n,e(b,f2),l and D.a5(l,b),f3
+return n,e(b,f2),l and D.a4(l,b),f3
 end
 return r2
 end)()
-local Y=(function()
-local i={
-U="Nobody knows who sends this request: it has no credentials, or they name no user.",
-}
+local I2=(function()
+local i={U="Nobody knows who sends this request: it has no credentials, or they name no user.",}
 local function d(v)
 if v==L(v)then
 return O("%.0f",v)
 end
 local s=O("%.15g",v)
-return N(s)==v and s or O("%.17g",v)
+return T(s)==v and s or O("%.17g",v)
 end
 local function f(h,n,p)
 local v=h:streamInfo():dynamicMetadata():get(n)
 for i=1,#p do
-if T(v)~="table"then
+if Y(v)~="table"then
 return nil
 end
 v=v[p[i]]
 end
-local k=T(v)
+local k=Y(v)
 if k=="number"then
 return d(v)
 end
-return(k=="string"or k=="boolean")and T2.h5(T3(v))or nil
+return(k=="string"or k=="boolean")and X.h6(T2(v))or nil
 end
-function i.c12(h,l)
+function i.c8(h,l)
 for i=1,#l do
 local o=l[i]
-local d=T(o.default)=="string"and T2.h5(o.default)
+local d=Y(o.default)=="string"and X.h6(o.default)
 h:remove(o.header)
 if d then
 h:add(o.header,d)
 end
 end
 end
-function i.t6(h,h2,o)
+function i.t7(h,h2,o)
 local v=f(h,o.namespace,o.path)
 if v then
 H.set(h2,o.header,v)
@@ -2079,7 +1808,7 @@ end
 end
 return false
 end
-function b.c9(h,n,l,m)
+function b.c11(h,n,l,m)
 local n2=H.settle(h,n)
 if n2 then
 return not k(l,n2)and O("The backend `%s` does not exist.",n2)or nil
@@ -2099,34 +1828,34 @@ end
 return b
 end)()
 local L2=(function()
-local N2={"limit","remaining","reset"}
+local N={"limit","remaining","reset"}
 local l={}
 local function i(n)
 return O("%.0f",n)
 end
 local function l2(h,n)
 local c=h:getNumValues(n)
-if T(c)~="number"or c<1 then
+if Y(c)~="number"or c<1 then
 return nil
 end
 local v=h:getAtIndex(n,c-1)
-return T(v)=="string"and v or nil
+return Y(v)=="string"and v or nil
 end
 local function n(v)
 local d=v and M2(v,"^%s*(%d+)")
-return d and N(d)or nil
+return d and T(d)or nil
 end
-function l.t5(h)
+function l.t6(h)
 local p=l2(h,"x-ratelimit-limit")
 local r,r2=l2(h,"x-ratelimit-remaining"),l2(h,"x-ratelimit-reset")
-for i=1,#N2 do
-h:remove("x-ratelimit-"..N2[i])
+for i=1,#N do
+h:remove("x-ratelimit-"..N[i])
 end
 local l=n(p)
 if not l then
 return nil
 end
-return{limit=l,p10=p,remaining=n(r),reset=n(r2)or 1}
+return{limit=l,p11=p,remaining=n(r),reset=n(r2)or 1}
 end
 local function b(o,o2,r)
 if not o2 then
@@ -2141,9 +1870,9 @@ return o.kind=="tokens"and o2.kind~="tokens"
 end
 function l.find(l,s)
 local w,n,f={},false,nil
-for l,w2 in G2(s.p10,"(%d+);w=(%d+)")do
-if N(l)==s.limit then
-w[N(w2)],n=true,true
+for l,w2 in G2(s.p11,"(%d+);w=(%d+)")do
+if T(l)==s.limit then
+w[T(w2)],n=true,true
 end
 end
 for i=1,#l do
@@ -2159,42 +1888,51 @@ end
 return f
 end
 local function r(h,l,r,r2)
-for i=1,#N2 do
-h:remove("x-ratelimit-"..N2[i].."-tokens")
-h:remove("x-ratelimit-"..N2[i].."-requests")
+for i=1,#N do
+h:remove("x-ratelimit-"..N[i].."-tokens")
+h:remove("x-ratelimit-"..N[i].."-requests")
 end
 h:add("x-ratelimit-limit-"..l.kind,i(l.quantity))
 h:add("x-ratelimit-remaining-"..l.kind,i(r))
 h:add("x-ratelimit-reset-"..l.kind,i(r2))
 end
-function l.a3(h,l,s)
+function l.a(h,l,s)
 r(h,l,A(0,(s.remaining or 0)+l.quantity-l.reported),s.reset)
 end
 function l.refused(h,s,s2)
 return s==429 and s2~=nil and s2.remaining==0 and E2.b3(h)
 end
-function l.r3(h,l,s,m,a)
+function l.r2(l,s,m,a)
 local w=A(1,s.reset)
-local k,w2="tokens",""
+local k,w2,h="tokens","",{}
 if l then
-r(h,l,0,s.reset)
 k=l.kind
+h["x-ratelimit-limit-"..k]=i(l.quantity)
+h["x-ratelimit-remaining-"..k]="0"
+h["x-ratelimit-reset-"..k]=i(s.reset)
 w2=O(" on %s per %s: limit %s, used up",l.what or k,l.unit,i(l.quantity))
 end
-H.set(h,"retry-after",i(w))
-H.set(h,"retry-after-ms",i(w*1000))
-H.set(h,"content-type","application/json")
+h["retry-after"]=i(w)
+h["retry-after-ms"]=i(w*1000)
+h["content-type"]="application/json"
 if w>60 then
-H.set(h,"x-should-retry","false")
+h["x-should-retry"]="false"
 end
 local m=O("Rate limit reached for %s%s. Please try again in %ss.",m,w2,i(w))
-return E2.body(a,"refused",m,{type=k,w4=w})
+return h,E2.body(a,"refused",m,{type=k,w4=w})
+end
+function l.r4(h,l2,s,m,a)
+local s,b=l.r2(l2,s,m,a)
+for n,v in pairs(s)do
+H.set(h,n,v)
+end
+return b
 end
 return l
 end)()
 local R2=(function()
 local r={}
-r.P="/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
+local P="/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
 local function v(n)
 local o=""
 while n>=128 do
@@ -2215,15 +1953,19 @@ end
 p[#p+1]=f(26,R(8)..v(h))
 return C(p)
 end
-function r.f5(d2,c,b)
+local function f2(d2,c,b)
 local p={f(10,d2)}
 for i=1,#c do
-p[i+1]=f(18,d(c[i],b and c[i].h6 or 0))
+p[i+1]=f(18,d(c[i],b and c[i].h5 or 0))
 end
 local m=C(p)
 local s=#m
 return R(0,L(s/16777216),L(s/65536)%256,L(s/256)%256,s%256)
 ..m
+end
+function r.c7(r,c,b)
+local h={[":method"]="POST",[":path"]=P,[":authority"]=r.cluster,["content-type"]="application/grpc",["te"]="trailers",}
+return r.cluster,h,f2(r.domain,c,b),b or r.timeoutMs
 end
 local function n(d,a)
 local v,s=0,1
@@ -2260,23 +2002,58 @@ end
 end
 return f
 end
-function r.l(b,c)
-local a,b2,c2,d,e=B(b,1,5)
+local function o(d,w)
+local f=v(d,w)
+return f and f[1]or 0
+end
+local function s(d)
+local l,w=v(d,2),v(d,4)
+if not l or not l[1]then
+return false
+end
+return{o=o(d,1)==2,l=o(d,3),reset=w and w[1]and o(w[1],1)or 0}
+end
+function r.s8(h,b,c)
+if Y(h)~="table"or h[":status"]~="200"or(h["grpc-status"]or"0")~="0"then
+return nil
+end
+local a,b2,c2,d,e=B(Y(b)=="string"and b or"",1,5)
 if a~=0 or not e or((b2*256+c2)*256+d)*256+e~=#b-5 then
 return nil
 end
-local s=v(S(b,6),2)
-if not s or#s~=c then
+local s2=v(S(b,6),2)
+if not s2 or#s2~=c then
 return nil
 end
-local l={}
+local o={}
 for i=1,c do
-local l2,r=v(s[i],2),v(s[i],3)
-l[i]=l2 and l2[1]and(r[1]or 0)or false
+o[i]=s(s2[i])
 end
-return l
+return o
 end
 return r
+end)()
+local C3=(function()
+local c={}
+function c.entries(l,s)
+for i=1,#l.match do
+local o=l.match[i]
+if s(o.header)~=o.value then
+return nil
+end
+end
+local o={}
+for i=1,#l.entries do
+local e=l.entries[i]
+local v=e.value or s(e.header)
+if not v then
+return nil
+end
+o[i]={e.key,v}
+end
+return o
+end
+return c
 end)()
 local S2=(function()
 local s={}
@@ -2284,8 +2061,8 @@ local B="by_"
 local M2=16384
 local T2=16
 local B2=10000
-function s.n6(h)
-local r=X.settle(h)
+function s.n4(h)
+local r=N.settle(h)
 if not r then
 return
 end
@@ -2302,15 +2079,15 @@ function s.o4(r,r2,h)
 if not r then
 return
 end
-r2.settle,r2.m.d4=r,r.limits
-local l=N(h:get("content-length")or"")
+r2.settle=r
+local l=T(h:get("content-length")or"")
 if l and l>M2 then
 h:remove("content-length")
 else
 r2.length=l
 end
 end
-function s.p9(r,s,m)
+function s.p10(r,s,m)
 if r.t3 then
 s,r.t3=r.t3..s,nil
 end
@@ -2320,94 +2097,163 @@ return S(s,1,-T2-1)
 end
 return s
 end
-function s.c10(r,s)
+function s.c12(r,s)
 local a=r.m.e3 or r.length and r.m.b2>=r.length
 return r.settle and a and not r.t3 and#s<=M2
 end
-local function a(l,k)
-for i=1,#l.match do
-local o=l.match[i]
-if k[B..o.header]~=o.value then
-return false
-end
-end
-return true
-end
-local function e(l,k)
-local o={}
-for i=1,#l.entries do
-local e=l.entries[i]
-local v=e.value or k[B..e.header]
-if not v then
-return nil
-end
-o[i]={e.key,v}
-end
-return o
-end
-function s.p12(h,r)
+function s.p6(h,r)
 local k,c=M.get(h),{}
+local function s(n)
+return k[B..n]
+end
 for i=1,#r.limits do
 local l=r.limits[i]
-local h=N(k[l.due])or 0
-local n=h>0 and a(l,k)and e(l,k)
+local h=T(k[l.due])or 0
+local n=h>0 and C3.entries(l,s)
 if n then
-c[#c+1]={due=l.due,h6=h,entries=n}
+c[#c+1]={due=l.due,h5=h,entries=n}
 end
 end
-return c[1]and{route=r,c5=c,l7=R2.f5(r.domain,c)}
+return c[1]and{route=r,c2=c}
 end
-function s.a2(c,b)
-local r=c.route
-local h={
-[":method"]="POST",
-[":path"]=R2.P,
-[":authority"]=r.cluster,
-["content-type"]="application/grpc",
-["te"]="trailers",
-}
-if b then
-return r.cluster,h,R2.f5(r.domain,c.c5,true),B2,true
+function s.l7(c)
+return R2.c7(c.route,c.c2)
 end
-return r.cluster,h,c.l7,r.timeoutMs
-end
-local function l(c,h,b)
-local a=T(h)=="table"
-and h[":status"]=="200"
-and(h["grpc-status"]or"0")=="0"
-and T(b)=="string"
-return a and R2.l(b,#c.c5)
-end
-function s.c8(h,c,h2,b)
-local f,c2=l(c,h2,b)or{},{}
+function s.c10(h,c,h2,b)
+local f,c2=R2.s8(h2,b,#c.c2)or{},{}
 for i=1,#f do
 if f[i]then
-local c=c.c5[i]
-c.l=f[i]
+local c=c.c2[i]
+c.l=f[i].l
 c2[#c2+1]=c
 end
 end
 if not c2[1]then
 return false
 end
-c.c5,c.l7=c2,R2.f5(c.route.domain,c2)
-h:httpCall(s.a2(c,true))
+c.c2=c2
+local c,w,f,w2=R2.c7(c.route,c2,B2)
+h:httpCall(c,w,f,w2,true)
 for i=1,#c2 do
 M.set(h,c2[i].due,0)
 end
 return true
 end
 function s.s7(c,h,b)
-local n=l(c,h,b)or{}
+local n=R2.s8(h,b,#c.c2)or{}
 for i=1,#n do
-local c=c.c5[i]
-if n[i]and n[i]>A(0,c.l-c.h6)and n[i]<=c.l then
+local c,l=c.c2[i],n[i]and n[i].l
+if l and l>A(0,c.l-c.h5)and l<=c.l then
 return false
 end
 end
 return true
 end
 return s
+end)()
+local P=(function()
+local p={}
+local P="yes"
+function p.c8(h,r)
+h:remove(r.header)
+end
+function p.p6(h,r)
+local h,c=h:headers(),{}
+local function s(n)
+return h:get(n)
+end
+for i=1,#r.limits do
+local l=r.limits[i]
+local n=C3.entries(l,s)
+if n then
+c[#c+1]={limit=l,h5=l.check,entries=n}
+end
+end
+return c[1]and{route=r,c2=c}
+end
+function p.b6(c)
+return R2.c7(c.route,c.c2,c.route.timeoutMs)
+end
+local function t(s,o)
+if not o or s.o~=o.o then
+return not o or s.o
+end
+return s.l<o.l
+end
+function p.j(c,h,b)
+local s=R2.s8(h,b,#c.c2)
+if not s then
+return nil
+end
+local t2
+for i=1,#s do
+local s,c=s[i],c.c2[i]
+c.k=s and true
+if s and t(s,t2)then
+s.of,t2=c.limit.of,s
+end
+end
+c.t5=t2
+return not(t2 and t2.o)
+end
+function p.r2(h,c,a)
+local l,t=N.limits(h),c.t5
+local h,b=L2.r2(l[t.of],t,M.get(h).model or"unknown",a)
+h[":status"]="429"
+return{headers=h,body=b}
+end
+local function p2(l,t,s)
+if l.key=="completion_tokens"then
+return 0
+end
+for i=1,#s do
+if s[i].key==l.key then
+local p=
+{prompt=t,completion=0,t2=t,c3=0,c4=0,reasoning=0}
+return C2.sum(s[i],p)
+end
+end
+return t
+end
+function p.a(h,c,w)
+local k,r,t=M.get(h),c.route,c.t5
+H.set(h:headers(),r.header,P)
+if t then
+M.set(h,"told_of",t.of)
+M.set(h,"told_left",t.l)
+M.set(h,"told_reset",t.reset)
+end
+local t=not k.unestimated and k.prompt_estimate or 0
+local s,c2=C2.n2(w),{}
+for i=1,#c.c2 do
+local c=c.c2[i]
+local p=c.k and c.limit.paid
+local h=p and p2(c.limit,t,s)or 0
+if h>0 then
+c2[#c2+1]={limit=c.limit,h5=h,entries=c.entries}
+end
+end
+return c2[1]and{route=r,c2=c2}
+end
+function p.n4(h,c,h2,b)
+local s=R2.s8(h2,b,#c.c2)or{}
+for i=1,#s do
+if s[i]then
+M.set(h,c.c2[i].limit.paid,c.c2[i].h5)
+end
+end
+end
+function p.d3(l,k)
+local o={}
+for i=1,#l do
+local l=l[i]
+if l.due then
+o[#o+1]={due=l.due,key=l.key,paid=k[l.paid]or 0}
+end
+end
+return o
+end
+return p
 end)()
 local R3=(function()
 local r={}
@@ -2416,10 +2262,14 @@ local v=h:get("content-type")
 return v and M2(W(v),"^[^%s;,]*")or""
 end
 local function r2(h,h2,k2)
-local r=X.a4(h)
+local r=N.a3(h)
 local s={m=M.n2(r.usage,k2,r.costs)}
+local p=r.settle or r.prepay
+if p then
+s.m.d3=P.d3(p.limits,k2)
+end
 S2.o4(r.settle,s,h2)
-if not H.p7(h2)then
+if not H.p8(h2)then
 return s
 end
 local k=k(h2)
@@ -2449,29 +2299,38 @@ return
 end
 s.u2=false
 end
-local function o(h,h2,s,s2,a)
+local function o(h,h2,s,s2,k)
 if L2.refused(h2,s,s2)then
 return"refused"
 end
-local a2=a and E2.a6(h2,s,s2)
-return a2 and#X.limits(h)>0 and a2 or E2.d5(h2,s,a)
+local a=next(k)~=nil
+local a2=a and not k.told_of and E2.a6(h2,s,s2)
+return a2 and#N.limits(h)>0 and a2 or E2.d5(h2,s,a)
 end
 function r.o4(h)
 local k=M.get(h)
-local a=next(k)~=nil
 if k.usage_source==nil then
 M.default(h)
 end
 local h2=h:headers()
-local s=N(h2:get(":status")or"")or 0
-local s2=L2.t5(h2)
-local k2=o(h,h2,s,s2,a)
+local s=T(h2:get(":status")or"")or 0
+local s2=L2.t6(h2)
+local k2=o(h,h2,s,s2,k)
 if k2 then
-return{r4={kind=k2,s8=s,s7=s2}}
+return{r2={kind=k2,s9=s,s7=s2}}
 end
-local l=s2 and s~=429 and L2.find(X.limits(h),s2)
+local l
+if s~=429 then
+if k.told_of then
+s2={remaining=k.told_left,reset=k.told_reset}
+local l2=N.limits(h)
+l=l2[k.told_of]
+elseif s2 then
+l=L2.find(N.limits(h),s2)
+end
+end
 if l then
-L2.a3(h2,l,s2)
+L2.a(h2,l,s2)
 end
 if s<200 or s>299 or k.unmetered then
 return{}
@@ -2480,17 +2339,17 @@ local s=r2(h,h2,k)
 s.m:w5(h)
 return s
 end
-function r.r3(h,r,b)
+function r.r4(h,r,b)
 local k,h2,s=M.get(h),h:headers(),b:length()
 if r.kind=="unidentified"or r.kind=="forbidden"then
 b:setBytes(E2.d6(h2,r.kind,s>0 and b:getBytes(0,s)or""))
 elseif s>0 then
 return
 elseif r.kind=="unavailable"then
-b:setBytes(E2.p11(h2,k.api,r.s8))
+b:setBytes(E2.p12(h2,k.api,r.s9))
 else
-local l=L2.find(X.limits(h),r.s7)
-b:setBytes(L2.r3(h2,l,r.s7,k.model or"unknown",k.api))
+local l=L2.find(N.limits(h),r.s7)
+b:setBytes(L2.r4(h2,l,r.s7,k.model or"unknown",k.api))
 end
 end
 function r.p(s,h,b)
@@ -2518,22 +2377,9 @@ end
 return r
 end)()
 do
-local M2=10
+local f,g,a=F2.n4,F2.g,F2.a5
+local M2=1000
 local U={GET=true,HEAD=true,OPTIONS=true,CONNECT=true}
-local function f(h,m)
-P(h.logErr,h,"llmroute: "..S(T3(m),1,200))
-P(function()
-M.set(h,"filter_error",(N(M.get(h).filter_error)or 0)+1)
-end)
-end
-local function g(h,r,...)
-local o,r=P(r,...)
-if not o then
-f(h,r)
-return nil
-end
-return r
-end
 local function b(b)
 local s=b:length()
 return s>0 and b:getBytes(0,s)or""
@@ -2542,41 +2388,41 @@ local function s(b,c)
 b:setBytes(c)
 end
 local function l(h,h2,r)
-local e,i=P2.r2(h2:get(":path")or"")
+local e,i=P3.r3(h2:get(":path")or"")
 r.e,r.i3,r.api=e,i,Q.api(e)
 if r.api~="openai"then
 M.set(h,"api",r.api)
 end
 if r.costs[1]then
-M.n5(h,r.costs)
+M.n6(h,r.costs)
 end
 end
 local function s2(h,d)
 for n,d in pairs(d)do
-if T(d)=="string"then
+if Y(d)=="string"then
 H.settle(h,n,d)
 end
 end
 h:remove("accept-encoding")
 end
 local function o(h,l)
-local s=N(h:get("content-length")or"")
+local s=T(h:get("content-length")or"")
 return s and s>l and s
 end
 local function r(h,r,b2,s)
 local h2=h:headers()
 local e,i=r.e,r.i3
 local m,e2,r2,f
-if Q.c4(e)then
+if Q.c5(e)then
 M.set(h,"unestimated",true)
 end
-if s or not H.p7(h2)then
+if s or not H.p8(h2)then
 m,e2=Q.u3(s or b2 and b2:length()or 0,i)
 else
-local f2=Q.s11(e)and X.f6(h)
+local f2=Q.s12(e)and N.f5(h)
 local k=h2:get("content-type")or""
 local b=b2 and b(b2)or""
-m,e2,r2,f=Q.r2(b,e,i,k,f2,r.max_tokens)
+m,e2,r2,f=Q.r3(b,e,i,k,f2,r.max_tokens)
 end
 H.set(h2,r.m4,m)
 M.set(h,"model",m)
@@ -2590,37 +2436,58 @@ end
 end
 local function i(h,h2,r)
 for i=1,#r.metadata do
-g(h,Y.t6,h,h2,r.metadata[i])
+g(h,I2.t7,h,h2,r.metadata[i])
 end
 return not r.identity or g(h,H.settle,h2,r.identity)
 end
 local function m(h,r,m)
-local n=r.b6
+local n=r.b7
 if not n then
 return nil
 end
 local h2=h:headers()
 local m=m and h2:get(r.m4)or nil
-return B2.c9(h2,n,X.backends(h),m)
+return B2.c11(h2,n,N.backends(h),m)
 end
 local function r2(h,r,s,k,m)
 local h2={[":status"]=s,["content-type"]="application/json"}
 h:respond(h2,E2.body(r.api,k,m))
 end
+local function p(h,r)
+local c=g(h,P.p6,h,r.prepay)
+if not c then
+return
+end
+local g2=g(h,P.j,c,a(h,P.b6,c))
+if g2 then
+c=g(h,P.a,h,c,r.costs)
+if c then
+g(h,P.n4,h,c,a(h,P.b6,c))
+end
+elseif g2==false then
+local r=g(h,P.r2,h,c,r.api)
+if r then
+h:respond(r.headers,r.body)
+end
+end
+end
 function envoy_on_request(h)
 g(h,M.default,h)
-local r3=g(h,X.r6,h)or X.none()
+local r3=g(h,N.r6,h)or N.none()
 local h2=h:headers()
 g(h,H.set,h2,r3.m4,"unknown")
-g(h,Y.c12,h2,r3.metadata)
+g(h,I2.c8,h2,r3.metadata)
+if r3.prepay then
+g(h,P.c8,h2,r3.prepay)
+end
 g(h,l,h,h2,r3)
 if not i(h,h2,r3)then
-return r2(h,r3,"401","unidentified",Y.U)
+return r2(h,r3,"401","unidentified",I2.U)
 end
 g(h,s2,h2,r3.defaults)
 local m2=not U[h2:get(":method")or""]
 if m2 then
-local s=g(h,o,h2,r3.b8)
+local s=g(h,o,h2,r3.b9)
 local b=not s and h:body()or nil
 g(h,r,h,r3,b,s)
 else
@@ -2630,45 +2497,40 @@ local w=g(h,m,h,r3,m2)
 if w then
 return r2(h,r3,"404","no_model",w)
 end
-g(h,S2.n6,h)
+g(h,S2.n4,h)
+if m2 and r3.prepay then
+p(h,r3)
 end
-local function l(h,c)
-local o,h2,b=P(h.httpCall,h,S2.a2(c))
-if not o then
-f(h,h2)
-return nil
-end
-return h2,b
 end
 local function b2(h,r)
-local c=r.settle and g(h,S2.p12,h,r.settle)
+local c=r.settle and g(h,S2.p6,h,r.settle)
 if not c then
 return
 end
-local h2,b=l(h,c)
-local w=g(h,S2.c8,h,c,h2,b)
-local l2=0
-while w and l2<M2 do
-l2=l2+1
-h2,b=l(h,c)
+local h2,b=a(h,S2.l7,c)
+local w=g(h,S2.c10,h,c,h2,b)
+local l,b2=0,h:timestamp()
+while w and l<M2 and h:timestamp()-b2<r.settle.timeoutMs do
+l=l+1
+h2,b=a(h,S2.l7,c)
 w=not g(h,S2.s7,c,h2,b)
 end
 end
 local function f2(h,r,l,s2)
 local r2=g(h,R3.c6,r,h)
 if l and(r2 or r.t3)then
-P(s,l,s2..(r.t3 or"")..(r2 or""))
+P2(s,l,s2..(r.t3 or"")..(r2 or""))
 end
 b2(h,r)
 end
 local function p(h,r,c)
 local b=g(h,b,c)or""
-local o,o2=P(R3.p,r,h,b)
+local o,o2=P2(R3.p,r,h,b)
 if not o then
 f(h,o2)
 o2=r.stream and r.stream.h2 and S3.h7(r.stream)..b or nil
 end
-local s2=S2.p9(r,o2 or b,o)
+local s2=S2.p10(r,o2 or b,o)
 if s2~=b then
 g(h,s,c,s2)
 end
@@ -2682,7 +2544,7 @@ while c do
 l,s=c,""
 if not b then
 s,b=p(h,r,c)
-if not b and S2.c10(r,s)then
+if not b and S2.c12(r,s)then
 f2(h,r,l,s)
 return
 end
@@ -2695,9 +2557,9 @@ end
 end
 function envoy_on_response(h)
 local r=g(h,R3.o4,h)
-if r and r.r4 then
+if r and r.r2 then
 local b=h:body(true)
-g(h,R3.r3,h,r.r4,b)
+g(h,R3.r4,h,r.r2,b)
 elseif r and r.m then
 s(h,r)
 end

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from llmroute import names
 from llmroute.plan import Limit, Route, Token, Weights
-from llmroute.settlement import books, due_key
+from llmroute.settlement import due_key, owes
 
 _KEYS: Final = {
     Token.TOTAL: names.TOTAL_TOKENS,
@@ -17,7 +17,7 @@ _KEYS: Final = {
 
 def charge_key(route: Route, limit: Limit) -> str:
     """The key of the filter's metadata that says what the proxy is to charge to a token limit of ``route``."""
-    return due_key(route, limit) if books(route, limit) else metadata_key(route, limit)
+    return due_key(route, limit) if owes(route, limit) else metadata_key(route, limit)
 
 
 def metadata_key(route: Route, limit: Limit) -> str:

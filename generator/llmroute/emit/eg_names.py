@@ -12,6 +12,7 @@ from typing import Final
 
 from llmroute.emit.envoy_rate_limits import Entry
 from llmroute.plan import Backend, Limit, Match, Route
+from llmroute.settlement import prepays
 
 CLUSTER: Final = "ratelimit_cluster"
 """Of the rate limit service, in every Envoy that has a limit."""
@@ -34,6 +35,8 @@ def _headers(route: Route, index: int, backend: Backend | None, limit: Limit) ->
     matches = [selector.match for selector in limit.selectors]
     if route.tells(backend):
         matches.insert(0, Match.EXACT)  # its name, as ``traffic_policy`` has it
+    if prepays(route, limit):
+        matches.append(Match.EXACT)  # that the filter has not admitted it
     for place, match in enumerate(matches):
         key = f"rule-{index}-match-{place}"
         yield key, None if match is Match.DISTINCT else key

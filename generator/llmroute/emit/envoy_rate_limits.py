@@ -16,6 +16,7 @@ from llmroute.emit.charges import charge_key
 from llmroute.encoding import Charge, encode
 from llmroute.plan import Backend, Limit, Match, Route, Selector
 from llmroute.render.yaml import Comment
+from llmroute.settlement import prepays
 
 Entry = tuple[str, str | None]
 """Key and value of a descriptor's entry; None where the request's own value counts."""
@@ -38,8 +39,9 @@ def rate_limits(route: Route, backend: Backend) -> list[Any]:
 
 def _actions(route: Route, limit: Limit) -> Iterator[Any]:
     encoded = encode(limit)
-    actions = [_action(entry, None) for entry in chain(limit)[:1]]
-    actions += [_action(entry, s) for entry, s in zip(chain(limit)[1:], limit.selectors, strict=True)]
+    first, *others = chain(limit)
+    actions = [_unless_prepaid(first) if prepays(route, limit) else _action(first, None)]
+    actions += [_action(entry, s) for entry, s in zip(others, limit.selectors, strict=True)]
     made: list[dict[str, Any]] = []
     if encoded.check_cost is not None:
         made.append({"actions": actions, "hits_addend": {"number": encoded.check_cost}})
@@ -48,9 +50,17 @@ def _actions(route: Route, limit: Limit) -> Iterator[Any]:
         if encoded.charge is Charge.USAGE:
             hits = {"format": f"%DYNAMIC_METADATA({names.METADATA_NAMESPACE}:{charge_key(route, limit)})%"}
         made.append({"actions": actions, "hits_addend": hits, "apply_on_stream_done": True})
-    first, *rest = made
-    yield Comment(encoded.comment, first)
+    check, *rest = made
+    yield Comment(encoded.comment, check)
     yield from rest
+
+
+def _unless_prepaid(entry: Entry) -> dict[str, Any]:
+    """Of a request that the filter has admitted there is no such entry, and so no check."""
+    key, value = entry
+    admitted = [{"name": names.PREPAID_HEADER, "present_match": True}]
+    match = {"descriptor_key": key, "descriptor_value": value, "expect_match": False, "headers": admitted}
+    return {"header_value_match": match}
 
 
 def _action(entry: Entry, selector: Selector | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from llmroute.emit.filter_context import held_bytes
 from llmroute.emit.ratelimit_config import domain
 from llmroute.plan import Backend, Endpoint, Plan, Route
 from llmroute.render.yaml import Comment, dump
+from llmroute.settlement import prepays
 
 BOOTSTRAP: Final = "envoy.yaml"
 LISTENER: Final = "llmroute"
@@ -131,10 +132,11 @@ def _undecided(route: Route) -> dict[str, Any]:
 def _entry(
     route: Route, name: str, match: dict[str, Any], action: dict[str, Any] | Comment, config: dict[str, Any]
 ) -> dict[str, Any]:
-    return {
-        "name": name,
-        "match": match,
-        "route": action,
+    entry: dict[str, Any] = {"name": name, "match": match, "route": action}
+    if any(prepays(route, limit) for _, limit in route.limits()):
+        text = "Behind the check: what is left to pay is charged in the end."
+        entry["request_headers_to_remove"] = [Comment(text, names.PREPAID_HEADER)]
+    return entry | {
         "request_body_buffer_limit": Comment(_BODY, held_bytes(route)),
         "typed_per_filter_config": {**identity_config(route), **config},
     }

@@ -8,14 +8,18 @@ from llmroute import names
 from llmroute.emit.charges import costs
 from llmroute.emit.envoy_types import JWT_FILTER
 from llmroute.encoding import counted, reported_limit
-from llmroute.plan import Identity, MetadataHeader, Route, Usage
+from llmroute.plan import Identity, Limit, MetadataHeader, Route, Usage
 
 VERSION: Final = 1
 _GROWTH_BYTES: Final = 4096
 """A body may become this much longer in the filter, by what it sets: some tens of bytes as a rule."""
 
 
-def filter_context(route: Route, settle: dict[str, Any] | None = None) -> dict[str, Any]:
+Calls = dict[str, dict[str, Any]]
+"""What the filter is told of its own calls, by the part of the context (``emit.settle``)."""
+
+
+def filter_context(route: Route, calls: Calls) -> dict[str, Any]:
     """A JSON object.
 
     ``modelHeader``: the header to set from the body. ``defaults``: header -> value for a request
@@ -26,8 +30,8 @@ def filter_context(route: Route, settle: dict[str, Any] | None = None) -> dict[s
     ask for, where that is bounded. ``costs``: weighted sums to make. ``metadata``: headers to set from what
     other filters found out. ``identity``: the header without which a request is a 401. ``backendHeader`` and
     ``backends``: who serves which model ("*" the rest), where the model chooses. ``bodyLimit``: bytes of the
-    longest request body that may be held. ``settle``: how the filter charges an answer itself, where it does
-    (see ``emit.settle``).
+    longest request body that may be held. ``settle`` and ``prepay``: how the filter charges an answer or admits
+    a request itself, where it does (see ``emit.settle``).
     """
     context: dict[str, Any] = {
         "version": VERSION,
@@ -48,17 +52,32 @@ def filter_context(route: Route, settle: dict[str, Any] | None = None) -> dict[s
     if route.routes_by_model:
         context["backendHeader"] = names.BACKEND_HEADER
         context["backends"] = [{"name": b.name, "models": list(b.models)} for b in route.backends]
-    if settle:
-        context["settle"] = settle
-    return {**context, "bodyLimit": route.body_limit_bytes}
+    return {**context, **calls, "bodyLimit": route.body_limit_bytes}
+
+
+def place_among_told(route: Route, limit: Limit) -> int:
+    """The place, from 1, among the context's ``limits``, of what is said of ``limit``, which is no shadow."""
+    return list(_told(route)).index(_as_told(limit)) + 1
+
+
+_Told = tuple[int, int, str]
+
+
+def _as_told(limit: Limit) -> _Told:
+    """What of a limit is in the service's answer, and what kind it is."""
+    return reported_limit(limit), limit.unit.seconds, limit.kind.value
 
 
 def _limits(route: Route) -> list[dict[str, Any]]:
-    limits: dict[tuple[int, int, str], dict[str, Any]] = {}
+    return list(_told(route).values())
+
+
+def _told(route: Route) -> dict[_Told, dict[str, Any]]:
+    limits: dict[_Told, dict[str, Any]] = {}
     for _, limit in route.limits():
         if limit.shadow:
             continue  # nobody is told of it
-        key = (reported_limit(limit), limit.unit.seconds, limit.kind)
+        key = _as_told(limit)
         what = counted(limit)
         same = key not in limits or limits[key].get("what", limit.kind.value) == what
         limits[key] = {
@@ -68,7 +87,7 @@ def _limits(route: Route) -> list[dict[str, Any]]:
             "quantity": limit.quantity,
             "unit": limit.unit.value.lower(),
         } | ({"what": what} if same and what != limit.kind else {})
-    return list(limits.values())
+    return limits
 
 
 def _claim(identity: Identity) -> list[dict[str, Any]]:

@@ -9,7 +9,9 @@ from llmroute import names
 from llmroute.emit.metadata import object_for
 from llmroute.plan import Backend, Route
 from llmroute.render.yaml import Comment
+from llmroute.settlement import prepays
 
+_UNPAID: Final = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": [names.PREPAID_HEADER]}}
 _EVERYTHING: Final = {"type": "PathPrefix", "value": "/"}
 
 
@@ -45,8 +47,12 @@ def _rule(route: Route, backend: Backend) -> dict[str, Any]:
     reference: dict[str, Any] = {"group": backend.group, "kind": backend.kind, "name": backend.name}
     if backend.port is not None:
         reference["port"] = backend.port
-    timeouts = Comment("Envoy's default would cut a stream after 15 s.", {"request": _duration(route)})
-    return {"matches": matches, "timeouts": timeouts, "backendRefs": [reference]}
+    rule: dict[str, Any] = {"matches": matches}
+    if any(prepays(route, limit) for _, limit in route.limits()):
+        rule["filters"] = [Comment("Behind the check: what is left to pay is charged in the end.", _UNPAID)]
+    rule["timeouts"] = Comment("Envoy's default would cut a stream after 15 s.", {"request": _duration(route)})
+    rule["backendRefs"] = [reference]
+    return rule
 
 
 def _duration(route: Route) -> str:

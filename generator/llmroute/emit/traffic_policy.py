@@ -7,7 +7,7 @@ document's and new rules belong to its end (2.8).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from llmroute import names
 from llmroute.emit.charges import charge_key
@@ -17,7 +17,9 @@ from llmroute.emit.metadata import object_for, on_http_route
 from llmroute.encoding import Charge, Encoded, encode
 from llmroute.plan import Backend, Limit, Match, Route, Selector
 from llmroute.render.yaml import Comment
+from llmroute.settlement import prepays
 
+_NOT_PREPAID: Final = {"type": "Exact", "name": names.PREPAID_HEADER, "value": "yes", "invert": True}
 _KIBIBYTE = 1024
 
 
@@ -50,9 +52,11 @@ def _circuit_breaker(most: int) -> dict[str, Any]:
 
 def _rule(route: Route, backend: Backend | None, limit: Limit) -> Comment:
     encoded = encode(limit)
-    headers = [_selector(s) for s in limit.selectors]
+    headers: list[dict[str, Any] | Comment] = [_selector(s) for s in limit.selectors]
     if backend and route.tells(backend):
         headers.insert(0, {"type": "Exact", "name": names.BACKEND_HEADER, "value": backend.name})
+    if prepays(route, limit):
+        headers.append(Comment("Not one that the filter has admitted itself.", _NOT_PREPAID))
     rule: dict[str, Any] = {}
     if headers:
         rule["clientSelectors"] = [{"headers": headers}]

@@ -60,10 +60,13 @@ def _api_key(spec: ApiKeySpec, document: Document, addresses: Addresses) -> ApiK
 def _clients(secret: Document) -> Iterator[tuple[str, str]]:
     """Name and key of each client that the Secret has, as text or in base64."""
     data, text = inside(secret.value, "data"), inside(secret.value, "stringData")
+    text = text if isinstance(text, dict) else {}
     for name, value in (data if isinstance(data, dict) else {}).items():
+        if name in text:
+            continue  # of a name that stands twice the text counts, as the API server has it
         try:
             yield str(name), base64.b64decode(str(value), validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             continue  # the API server refuses such a Secret, and says so
-    for name, value in (text if isinstance(text, dict) else {}).items():
+    for name, value in text.items():
         yield str(name), str(value)

@@ -23,6 +23,7 @@ MODULES: Final = (
     "sse",
     "eventstream",
     "meter",
+    "faults",
     "echo",
     "events",
     "context",
@@ -35,18 +36,17 @@ MODULES: Final = (
     "backends",
     "limits",
     "rls",
+    "counters",
     "settle",
+    "prepaid",
     "response",
     "filter",
 )
 """The modules of ``filters/lua/src`` in the order in which they need each other."""
 
 _HEADER: Final = """\
--- The llmroute filter: meters LLM traffic and sets what its limits select on.
--- Its readable source is filters/lua/src of llmroute, from which tools/bundle_filter.py made this. Apache-2.0.
--- Squeezed: comments and blanks are left out, and a local has the first letter of its name, with a number when that
--- is taken; so have fields that nobody else knows. Modules and functions of the standard library have a capital.
--- Lines and strings are those of the source.
+-- The llmroute filter: meters LLM traffic and sets what its limits select on. Made by tools/bundle_filter.py; its
+-- readable source is filters/lua/src of llmroute, here without comments and with short names. Apache-2.0.
 """
 _BARE: Final = frozenset(range(32, 127)) - {ord('"'), ord("\\")}
 
