@@ -5,7 +5,7 @@ max_line_length = 110
 files["filters/lua/src"] = {
   read_globals = {
     "backends", "context", "costs", "document", "echo", "edits", "errors", "events", "eventstream",
-    "header", "identity", "json", "limits", "maxtokens", "meter", "multipart", "oversize", "path",
+    "header", "hold", "identity", "json", "limits", "maxtokens", "meter", "multipart", "oversize", "path",
     "request", "response", "rls", "settle", "sse", "text", "usage",
   },
 }

@@ -53,3 +53,4 @@ RESERVED_HEADER: Final = Code("LR044", "a rule selects on a header that is llmro
 COUNTER_HANDED_OVER: Final = Code("LR045", "an edit hands a live counter to another limit")
 COUNTER_LOST: Final = Code("LR046", "an edit makes a limit count from zero")
 SETTLED_LATE: Final = Code("LR047", "a charge of settle: Sync is made after the answer all the same")
+ENDLESS_HOLD: Final = Code("LR049", "mode: Reserve has no bound of answers to hold")

@@ -1,7 +1,11 @@
-"""Which charges the filter makes itself, before an answer ends (``admission.settle: Sync``). Pure.
+"""Which charges are made before a stream is done, and where the filter says what the proxy has then to do. Pure.
 
-The proxy charges when a stream is done. With Sync the filter asks the rate limit service to charge and lets
-the answer end when it has. It has to know a limit's counter by name for that, and whether the limit applies.
+The proxy charges when a stream is done. With ``admission.settle: Sync`` the filter asks the rate limit service to
+charge and lets the answer end when it has. It has to know a limit's counter by name for that, and whether
+the limit applies.
+
+With ``admission.mode: Reserve`` a request pays on admission for what it may take. When the stream is done the proxy
+charges what went beyond that, or gives back what is left of it.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from llmroute.targets import Capabilities
 
 def books(route: Route, limit: Limit) -> bool:
     """Whether the filter charges ``limit`` of ``route`` itself; if not, or if that fails, the proxy does."""
-    asked = route.admission.settle is Settle.SYNC and encode(limit).charge is Charge.USAGE
+    asked = route.admission.settle is Settle.SYNC and encode(limit, route.admission).charge is Charge.USAGE
     return asked and unreadable(limit) is None
 
 
@@ -25,12 +29,31 @@ def unreadable(limit: Limit) -> Selector | None:
     return next((selector for selector in limit.selectors if selector.match is Match.REGEX), None)
 
 
+def holds(route: Route, limit: Limit) -> bool:
+    """Whether the check of ``limit`` of ``route`` holds what the request may take."""
+    return encode(limit, route.admission).check_cost is Charge.HOLD
+
+
 def due_key(route: Route, limit: Limit) -> str:
     """Where the filter says what the proxy has still to charge for ``limit`` when the stream is done.
 
     Each limit has its own: of several charges some may have been made and others not.
     """
-    return f"{names.DUE_PREFIX}{[each for _, each in route.limits()].index(limit) + 1}"
+    return _key(names.DUE_PREFIX, route, limit)
+
+
+def paid_key(route: Route, limit: Limit) -> str:
+    """Where the filter says what ``limit`` is to be charged on admission."""
+    return _key(names.PAID_PREFIX, route, limit)
+
+
+def refund_key(route: Route, limit: Limit) -> str:
+    """Where the filter says what of that the proxy has to give back when the stream is done."""
+    return _key(names.REFUND_PREFIX, route, limit)
+
+
+def _key(prefix: str, route: Route, limit: Limit) -> str:
+    return f"{prefix}{[each for _, each in route.limits()].index(limit) + 1}"
 
 
 def hindrance(route: Route, target: Capabilities) -> str | None:

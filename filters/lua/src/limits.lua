@@ -105,7 +105,8 @@ function limits.refuse(headers, limit, seen, model, api)
   if limit then
     replace(headers, limit, 0, seen.reset)
     kind = limit.kind
-    what = format(" on %s per %s: limit %s, used up", limit.what or kind, limit.unit, integer(limit.quantity))
+    local why = limit.held and "too little left" or "used up"
+    what = format(" on %s per %s: limit %s, %s", limit.what or kind, limit.unit, integer(limit.quantity), why)
   end
   header.set(headers, "retry-after", integer(wait))
   header.set(headers, "retry-after-ms", integer(wait * 1000))

@@ -13,7 +13,7 @@ end
 -- What reads this answer: a meter, and for plain ones what can tell its events.
 local function reader(handle, headers, known)
   local route = context.answer(handle)
-  local self = { meter = meter.new(route.usage, known, route.costs) }
+  local self = { meter = meter.new(route.usage, known, route.costs, route.holds) }
   settle.open(route.settle, self, headers)
   if not header.plain(headers) then
     return self

@@ -12,7 +12,7 @@ from llmroute.plan import Mode, Plan, Settle
 from llmroute.source import Document
 from llmroute.targets import Capabilities
 
-TO_COME: Final[frozenset[Mode | Settle]] = frozenset({Mode.PREPAID_PROMPT, Mode.RESERVE})
+TO_COME: Final[frozenset[Mode | Settle]] = frozenset({Mode.PREPAID_PROMPT})
 """What no emitter carries out yet. Who makes one work takes it out of here, and nothing else refuses it."""
 
 
@@ -26,6 +26,9 @@ def check(plan: Plan, target: Capabilities, documents: Sequence[Document]) -> It
                 message = f"mode: Reserve gives back what was not used; {target.target}'s rate limit service cannot"
                 hint = "use mode: PostPaid; llmroute run --ratelimit embedded takes refunds"
                 yield Diagnostic(codes.NO_REFUNDS, origin, message, hint)
+            elif value is Mode.RESERVE and route.admission.max_tokens is None:
+                message = "mode: Reserve holds the longest answer of a request, and nothing says how long that is"
+                yield Diagnostic(codes.ENDLESS_HOLD, origin, message, "add spec.admission.maxTokens")
             elif value in TO_COME:
                 message = f"spec.admission.{field}: {value} is not supported by this version of llmroute"
                 hint = "remove it; it would otherwise be ignored"

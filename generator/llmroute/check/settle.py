@@ -32,7 +32,7 @@ def check(plan: Plan, target: Capabilities, documents: Sequence[Document]) -> It
 
 
 def _unreadable(route: Route) -> Iterator[Diagnostic]:
-    found = (unreadable(limit) for _, limit in route.limits() if encode(limit).charge is Charge.USAGE)
+    found = (unreadable(limit) for _, limit in route.limits() if encode(limit, route.admission).charge is Charge.USAGE)
     for selector in dict.fromkeys(selector for selector in found if selector):
         message = f"of a limit with this match the proxy {_STILL}: the filter has no RE2 to tell whether it applies"
         hint = "use Exact or Distinct, or say settle: Async"

@@ -3,8 +3,8 @@
 -- Squeezed: comments and blanks are left out, and a local has the first letter of its name, with a number when that
 -- is taken; so have fields that nobody else knows. Modules and functions of the standard library have a capital.
 -- Lines and strings are those of the source.
-local I,E,L,A,M3,next,pairs,P,B,R,F,O,G2,G,W,M2,S,C,N,T3,T=ipairs,math.ceil,math.floor,math.max,math.min,next,pairs,pcall,string.byte,string.char,string.find,string.format,string.gmatch,string.gsub,string.lower,string.match,string.sub,table.concat,tonumber,tostring,type
-local T2=(function()
+local I,E,L,A,M3,next,pairs,P,B,R,F,O,G2,G,W,M2,S,C,T,T2,Y=ipairs,math.ceil,math.floor,math.max,math.min,next,pairs,pcall,string.byte,string.char,string.find,string.format,string.gmatch,string.gsub,string.lower,string.match,string.sub,table.concat,tonumber,tostring,type
+local X=(function()
 local E={
 [34]='"',
 [47]="/",
@@ -56,10 +56,10 @@ while a do
 local c,w=B(r,a+1),2
 local p2=E[c or 0]
 if c==117 then
-local c=F(r,"^%x%x%x%x",a+2)and N(S(r,a+2,a+5),16)
+local c=F(r,"^%x%x%x%x",a+2)and T(S(r,a+2,a+5),16)
 w=6
 if c and c>=55296 and c<56320 and S(r,a+6,a+7)=="\\u"then
-local l=N(S(r,a+8,a+11),16)or 0
+local l=T(S(r,a+8,a+11),16)or 0
 c=l>=56320 and l<57344 and 65536+(c-55296)*1024+l-56320 or c
 w=12
 end
@@ -126,7 +126,7 @@ function h.settle(h2,n,d)
 local c=h2:getNumValues(n)
 local v
 for i=0,c-1 do
-v=v or T2.h5(h2:getAtIndex(n,i)or"")
+v=v or X.h5(h2:getAtIndex(n,i)or"")
 end
 v=v or d
 if not v then
@@ -145,7 +145,7 @@ end
 return h
 end)()
 local E2=(function()
-local q=T2.q2
+local q=X.q2
 local K={
 refused={429,"tokens","rate_limit_exceeded","rate_limit_error","RESOURCE_EXHAUSTED"},
 unidentified={
@@ -230,7 +230,7 @@ end
 return e
 end)()
 local J=(function()
-local e,u=T2.e6,T2.u
+local e,u=X.e6,X.u
 local M=10000
 local M2=27*6+2
 local W={[116]="true",[102]="false",[110]="null",[78]="NaN",[73]="Infinity"}
@@ -489,7 +489,7 @@ if not f2 or not F(b2,"^%d",f2)and not F(b2,"^%-0",f2)then
 return nil
 end
 local r=J.r(b2,f,n)
-local v=N(r)or b(r)
+local v=T(r)or b(r)
 if v<0 then
 return nil
 end
@@ -579,7 +579,7 @@ local C2=(function()
 local c=U.c7
 local c2={}
 local function n(v,d)
-return T(v)=="number"and v>=0 and v or d
+return Y(v)=="number"and v>=0 and v or d
 end
 function c2.n2(l)
 local a={}
@@ -617,7 +617,7 @@ end
 return c2
 end)()
 local D2=(function()
-local s,u=J.s12,T2.u
+local s,u=J.s12,X.u
 local M=4096
 local M2=17*6
 local M4=64
@@ -1030,7 +1030,7 @@ end
 d(s,s2,o)
 return o and C(o)
 end
-function s.h7(s)
+function s.held(s)
 return C(s.b4,"",1,s.l6)..C(s.b5,"",1,s.p6)
 end
 return s
@@ -1184,23 +1184,31 @@ o:set(N,k,v)
 s.w3[k]=v
 end
 end
+local function o(s,o,l)
+for i=1,#l do
+local l=l[i]
+local r=(s.w3[l.key]or 0)-(tonumber(s.k[l.paid])or 0)
+p(s,o,l.due,A(0,r))
+if l.refund then
+p(s,o,l.refund,A(0,-r))
+end
+end
+end
 local function p2(s,h,n)
-local o=m2(h)
-p(s,o,"cached_tokens",n.c2)
-p(s,o,"cache_write_tokens",n.c3)
-p(s,o,"reasoning_tokens",n.reasoning)
-p(s,o,"prompt_tokens",n.prompt)
-p(s,o,"completion_tokens",n.completion)
-p(s,o,"total_tokens",n.t2)
-p(s,o,"usage_source",n.s10 or"reported")
+local o2=m2(h)
+p(s,o2,"cached_tokens",n.c2)
+p(s,o2,"cache_write_tokens",n.c3)
+p(s,o2,"reasoning_tokens",n.reasoning)
+p(s,o2,"prompt_tokens",n.prompt)
+p(s,o2,"completion_tokens",n.completion)
+p(s,o2,"total_tokens",n.t2)
+p(s,o2,"usage_source",n.s10 or"reported")
 for i=1,#s.costs do
 local w=s.costs[i]
-p(s,o,w.key,n.c11 or C2.sum(w,n))
+p(s,o2,w.key,n.c11 or C2.sum(w,n))
 end
-for i=1,#s.d4 do
-local l=s.d4[i]
-p(s,o,l.due,s.w3[l.key]or 0)
-end
+o(s,o2,s.holds)
+o(s,o2,s.d4)
 end
 local function w2(s,h)
 if s.p8.onDisconnect=="Free"or(s.reported and s.reported==s.l5)then
@@ -1226,10 +1234,12 @@ end
 end
 p2(s,h,n)
 end
-function m.n2(p,k,w3)
+function m.n2(p,k,w3,h)
 return{
 p8=p,
 costs=w3,
+k=k,
+holds=h,
 prompt=tonumber(k.prompt_estimate)or 0,
 unestimated=k.unestimated,
 s6=false,
@@ -1511,7 +1521,7 @@ l9=l,
 end
 return e2
 end)()
-local X=(function()
+local N=(function()
 local M="x-ai-gateway-llm-model-name"
 local B=4194304
 local N={}
@@ -1525,23 +1535,23 @@ local function c2(h)
 return h:filterContext()or S
 end
 local function l(v)
-return T(v)=="table"and v or N
+return Y(v)=="table"and v or N
 end
 local function w(g,n)
-if T(g)~="table"then
+if Y(g)~="table"then
 return N
 end
 local o={}
 for i=1,#g do
 local o2=g[i]
-if T(o2)=="table"and T(o2[n])=="string"then
+if Y(o2)=="table"and Y(o2[n])=="string"then
 o[#o+1]=o2
 end
 end
 return o
 end
 local function w2(v)
-return T(v)=="string"and v~=""and v or nil
+return Y(v)=="string"and v~=""and v or nil
 end
 local function r(a)
 local l2,m=a:get("bodyLimit"),a:get("maxTokens")
@@ -1552,8 +1562,9 @@ metadata=w(a:get("metadata"),"header"),
 identity=w2(a:get("identity")),
 b6=w2(a:get("backendHeader")),
 costs=w(a:get("costs"),"key"),
-max_tokens=T(m)=="number"and m>=1 and L(m)or nil,
-b8=T(l2)=="number"and l2>=0 and l2 or B,
+holds=w(a:get("holds"),"paid"),
+max_tokens=Y(m)=="number"and m>=1 and L(m)or nil,
+b8=Y(l2)=="number"and l2>=0 and l2 or B,
 }
 end
 function c.r6(h)
@@ -1570,7 +1581,7 @@ return l(c2(h):get("limits"))
 end
 local function s(a)
 local r=a:get("settle")
-return T(r)=="table"and T(r.limits)=="table"and r or nil
+return Y(r)=="table"and Y(r.limits)=="table"and r or nil
 end
 function c.settle(h)
 return s(c2(h))
@@ -1580,15 +1591,16 @@ return l(c2(h):get("usage")).includeUsage~="Keep"
 end
 function c.a4(h)
 local a=c2(h)
-local g,w=l(a:get("usage")),w(a:get("costs"),"key")
+local g,w2=l(a:get("usage")),w(a:get("costs"),"key")
 local f=g.fixedTokens
 return{
 usage={
 onMissing=g.onMissing or"Estimate",
-fixedTokens=T(f)=="number"and f>=0 and L(f)or 0,
+fixedTokens=Y(f)=="number"and f>=0 and L(f)or 0,
 onDisconnect=g.onDisconnect or"Charge",
 },
-costs=w[1]and C2.n2(w)or N,
+costs=w2[1]and C2.n2(w2)or N,
+holds=w(a:get("holds"),"paid"),
 settle=s(a),
 }
 end
@@ -1611,7 +1623,7 @@ local R2={
 }
 local S2={["/"]="\1",["\1"]="\2"}
 local function d(h)
-local c=R(N(h,16))
+local c=R(T(h,16))
 return S2[c]or c
 end
 local function m(w,s)
@@ -1780,6 +1792,21 @@ return C(p)
 end
 return e
 end)()
+local H2=(function()
+local c=U.c7
+local h={}
+function h.set(h,l,p,a)
+for i=1,#l do
+local l=l[i]
+local s=p*l.prompt+c(a)*l.completion
+local h2=A(1,c(E(s/l.scale)))
+M.set(h,l.paid,h2)
+M.set(h,l.refund,h2)
+M.set(h,l.due,0)
+end
+end
+return h
+end)()
 local K=(function()
 local r=J.r
 local m={}
@@ -1801,16 +1828,9 @@ c4={"candidateCount","candidate_count"},
 },
 {e={"/converse","/converse-stream"},f2={"maxTokens"},h4={"inferenceConfig"}},
 {e={"/api/chat","/api/generate"},f2={"num_predict"},h4={"options"},l4=1},
-{e={"/embeddings","/embed",":embedcontent",":batchembedcontents","/rerank"}},
-{
-e={
-"/count_tokens",
-":counttokens",
-"/audio/speech",
-"/audio/transcriptions",
-"/audio/translations",
-},
-},
+{e={"/embeddings","/embed",":embedcontent",":batchembedcontents","/rerank"},mute=true},
+{e={"/count_tokens",":counttokens"},mute=true},
+{e={"/audio/speech","/audio/transcriptions","/audio/translations"}},
 {
 e={""},
 f2={"max_tokens","max_completion_tokens","max_output_tokens"},
@@ -1818,17 +1838,17 @@ c4={"n"},
 keep=true,
 },
 }
+local N={}
 local N2={}
-local N3={}
 for _,r in I(A2)do
-r.c4=r.c4 or N3
-for _,l in I({r.f2 or N3,r.h4 or N3,r.c4})do
+r.c4=r.c4 or N2
+for _,l in I({r.f2 or N2,r.h4 or N2,r.c4})do
 for _,n in I(l)do
-N2[n]=true
+N[n]=true
 end
 end
 end
-m.n3=N2
+m.n3=N
 local function r2(e)
 for _,r in I(A2)do
 for _,s in I(r.e)do
@@ -1841,28 +1861,32 @@ end
 local function s(b,s,r2,l)
 for _,n in I(r2.c4)do
 local v=r(b,s,n)
-local c=v and N((G(v,'"',"")))
+local c=v and T((G(v,'"',"")))
 l=c and c==c and A(l,E(c))or l
 end
 return l
 end
 local function f(v,l,m)
 local c=B(v)
-local n=(c==45 or(c>47 and c<58))and N(v)
+local n=(c==45 or(c>47 and c<58))and T(v)
 return n and n>=l and n<=m
 end
 local function h(l,b,a,s,r2,m)
-local t=r2.keep
+local t,l2=r2.keep,0
 for _,n in I(r2.f2)do
 local v=r(b,s,n)
 if v and not f(v,r2.l4 or 0,m)then
 D.replace(l,s.f[n],s.t[n],O("%d",m))
+l2=m
+elseif v then
+l2=A(l2,T(v))
 end
 t=t or v
 end
 if not t then
 D.i2(l,b,a,O('"%s":%d',r2.f2[1],m))
 end
+return(r2.keep or l2<1)and m or l2
 end
 local function h2(l,b,s2,f,r,m)
 local s3,i,t=1,{},false
@@ -1870,37 +1894,43 @@ for i2,n in I(r.h4)do
 local f=f.f[n]
 t=t or f
 i[i2]=J.s5()
-if f and J.m3(b,f,N2,i[i2])then
+if f and J.m3(b,f,N,i[i2])then
 s3=s(b,i[i2],r,s3)
 end
 end
 m=A(1,L(m/s3))
+local l2=0
 local o=O('{"%s":%d}',r.f2[1],m)
 for i2,n in I(r.h4)do
 local f2=f.f[n]
 if f2 and B(b,f2)==123 then
-h(l,b,f2,i[i2],r,m)
+l2=A(l2,h(l,b,f2,i[i2],r,m))
 elseif f2 then
 D.replace(l,f2,f.t[n],o)
+l2=m
 end
 end
 if not t then
 D.i2(l,b,s2,O('"%s":%s',r.h4[1],o))
+l2=m
 end
+return s3*l2
 end
 function m.h2(l,b,s2,f,e,m)
 local r=r2(e)
 if r.h4 then
-h2(l,b,s2,f,r,m)
+return h2(l,b,s2,f,r,m)
 elseif r.f2 then
-h(l,b,s2,f,r,A(1,L(m/s(b,f,r,1))))
+local s=s(b,f,r,1)
+return s*h(l,b,s2,f,r,A(1,L(m/s)))
 end
+return r.mute and 0 or m
 end
 return m
 end)()
 local Q=(function()
 local m,r=J.m3,J.r
-local h,u=T2.h5,T2.u
+local h,u=X.h5,X.u
 local M=256
 local P={"messages","prompt","input","contents","documents","texts","query"}
 local W=J.n3("model","stream","stream_options")
@@ -1996,20 +2026,20 @@ local n=i2 and n(i2)or i(b,s,f2,k)
 if not s then
 return n,E(#b/4),nil,false
 end
-local l,f3=nil,false
+local l,f3,l2=nil,false,nil
 if f and f2.f.stream and r2.s11(e2)then
 l={}
 f3=w(l,b,s,f2)
 end
 if m then
 l=l or{}
-K.h2(l,b,s,f2,e2,m)
+l2=K.h2(l,b,s,f2,e2,m)
 end
-return n,e(b,f2),l and D.a5(l,b),f3
+return n,e(b,f2),l and D.a5(l,b),f3,l2
 end
 return r2
 end)()
-local Y=(function()
+local I2=(function()
 local i={
 U="Nobody knows who sends this request: it has no credentials, or they name no user.",
 }
@@ -2018,26 +2048,26 @@ if v==L(v)then
 return O("%.0f",v)
 end
 local s=O("%.15g",v)
-return N(s)==v and s or O("%.17g",v)
+return T(s)==v and s or O("%.17g",v)
 end
 local function f(h,n,p)
 local v=h:streamInfo():dynamicMetadata():get(n)
 for i=1,#p do
-if T(v)~="table"then
+if Y(v)~="table"then
 return nil
 end
 v=v[p[i]]
 end
-local k=T(v)
+local k=Y(v)
 if k=="number"then
 return d(v)
 end
-return(k=="string"or k=="boolean")and T2.h5(T3(v))or nil
+return(k=="string"or k=="boolean")and X.h5(T2(v))or nil
 end
 function i.c12(h,l)
 for i=1,#l do
 local o=l[i]
-local d=T(o.default)=="string"and T2.h5(o.default)
+local d=Y(o.default)=="string"and X.h5(o.default)
 h:remove(o.header)
 if d then
 h:add(o.header,d)
@@ -2099,28 +2129,28 @@ end
 return b
 end)()
 local L2=(function()
-local N2={"limit","remaining","reset"}
+local N={"limit","remaining","reset"}
 local l={}
 local function i(n)
 return O("%.0f",n)
 end
 local function l2(h,n)
 local c=h:getNumValues(n)
-if T(c)~="number"or c<1 then
+if Y(c)~="number"or c<1 then
 return nil
 end
 local v=h:getAtIndex(n,c-1)
-return T(v)=="string"and v or nil
+return Y(v)=="string"and v or nil
 end
 local function n(v)
 local d=v and M2(v,"^%s*(%d+)")
-return d and N(d)or nil
+return d and T(d)or nil
 end
 function l.t5(h)
 local p=l2(h,"x-ratelimit-limit")
 local r,r2=l2(h,"x-ratelimit-remaining"),l2(h,"x-ratelimit-reset")
-for i=1,#N2 do
-h:remove("x-ratelimit-"..N2[i])
+for i=1,#N do
+h:remove("x-ratelimit-"..N[i])
 end
 local l=n(p)
 if not l then
@@ -2142,8 +2172,8 @@ end
 function l.find(l,s)
 local w,n,f={},false,nil
 for l,w2 in G2(s.p10,"(%d+);w=(%d+)")do
-if N(l)==s.limit then
-w[N(w2)],n=true,true
+if T(l)==s.limit then
+w[T(w2)],n=true,true
 end
 end
 for i=1,#l do
@@ -2159,9 +2189,9 @@ end
 return f
 end
 local function r(h,l,r,r2)
-for i=1,#N2 do
-h:remove("x-ratelimit-"..N2[i].."-tokens")
-h:remove("x-ratelimit-"..N2[i].."-requests")
+for i=1,#N do
+h:remove("x-ratelimit-"..N[i].."-tokens")
+h:remove("x-ratelimit-"..N[i].."-requests")
 end
 h:add("x-ratelimit-limit-"..l.kind,i(l.quantity))
 h:add("x-ratelimit-remaining-"..l.kind,i(r))
@@ -2179,7 +2209,8 @@ local k,w2="tokens",""
 if l then
 r(h,l,0,s.reset)
 k=l.kind
-w2=O(" on %s per %s: limit %s, used up",l.what or k,l.unit,i(l.quantity))
+local w=l.held and"too little left"or"used up"
+w2=O(" on %s per %s: limit %s, %s",l.what or k,l.unit,i(l.quantity),w)
 end
 H.set(h,"retry-after",i(w))
 H.set(h,"retry-after-ms",i(w*1000))
@@ -2285,7 +2316,7 @@ local M2=16384
 local T2=16
 local B2=10000
 function s.n6(h)
-local r=X.settle(h)
+local r=N.settle(h)
 if not r then
 return
 end
@@ -2303,7 +2334,7 @@ if not r then
 return
 end
 r2.settle,r2.m.d4=r,r.limits
-local l=N(h:get("content-length")or"")
+local l=T(h:get("content-length")or"")
 if l and l>M2 then
 h:remove("content-length")
 else
@@ -2349,7 +2380,7 @@ function s.p12(h,r)
 local k,c=M.get(h),{}
 for i=1,#r.limits do
 local l=r.limits[i]
-local h=N(k[l.due])or 0
+local h=T(k[l.due])or 0
 local n=h>0 and a(l,k)and e(l,k)
 if n then
 c[#c+1]={due=l.due,h6=h,entries=n}
@@ -2372,10 +2403,10 @@ end
 return r.cluster,h,c.l7,r.timeoutMs
 end
 local function l(c,h,b)
-local a=T(h)=="table"
+local a=Y(h)=="table"
 and h[":status"]=="200"
 and(h["grpc-status"]or"0")=="0"
-and T(b)=="string"
+and Y(b)=="string"
 return a and R2.l(b,#c.c5)
 end
 function s.c8(h,c,h2,b)
@@ -2416,8 +2447,8 @@ local v=h:get("content-type")
 return v and M2(W(v),"^[^%s;,]*")or""
 end
 local function r2(h,h2,k2)
-local r=X.a4(h)
-local s={m=M.n2(r.usage,k2,r.costs)}
+local r=N.a4(h)
+local s={m=M.n2(r.usage,k2,r.costs,r.holds)}
 S2.o4(r.settle,s,h2)
 if not H.p7(h2)then
 return s
@@ -2454,7 +2485,7 @@ if L2.refused(h2,s,s2)then
 return"refused"
 end
 local a2=a and E2.a6(h2,s,s2)
-return a2 and#X.limits(h)>0 and a2 or E2.d5(h2,s,a)
+return a2 and#N.limits(h)>0 and a2 or E2.d5(h2,s,a)
 end
 function r.o4(h)
 local k=M.get(h)
@@ -2463,13 +2494,13 @@ if k.usage_source==nil then
 M.default(h)
 end
 local h2=h:headers()
-local s=N(h2:get(":status")or"")or 0
+local s=T(h2:get(":status")or"")or 0
 local s2=L2.t5(h2)
 local k2=o(h,h2,s,s2,a)
 if k2 then
 return{r4={kind=k2,s8=s,s7=s2}}
 end
-local l=s2 and s~=429 and L2.find(X.limits(h),s2)
+local l=s2 and s~=429 and L2.find(N.limits(h),s2)
 if l then
 L2.a3(h2,l,s2)
 end
@@ -2489,7 +2520,7 @@ return
 elseif r.kind=="unavailable"then
 b:setBytes(E2.p11(h2,k.api,r.s8))
 else
-local l=L2.find(X.limits(h),r.s7)
+local l=L2.find(N.limits(h),r.s7)
 b:setBytes(L2.r3(h2,l,r.s7,k.model or"unknown",k.api))
 end
 end
@@ -2521,9 +2552,9 @@ do
 local M2=10
 local U={GET=true,HEAD=true,OPTIONS=true,CONNECT=true}
 local function f(h,m)
-P(h.logErr,h,"llmroute: "..S(T3(m),1,200))
+P(h.logErr,h,"llmroute: "..S(T2(m),1,200))
 P(function()
-M.set(h,"filter_error",(N(M.get(h).filter_error)or 0)+1)
+M.set(h,"filter_error",(T(M.get(h).filter_error)or 0)+1)
 end)
 end
 local function g(h,r,...)
@@ -2553,34 +2584,36 @@ end
 end
 local function s2(h,d)
 for n,d in pairs(d)do
-if T(d)=="string"then
+if Y(d)=="string"then
 H.settle(h,n,d)
 end
 end
 h:remove("accept-encoding")
 end
 local function o(h,l)
-local s=N(h:get("content-length")or"")
+local s=T(h:get("content-length")or"")
 return s and s>l and s
 end
 local function r(h,r,b2,s)
 local h2=h:headers()
 local e,i=r.e,r.i3
-local m,e2,r2,f
+local m,e2,r2,f,l
 if Q.c4(e)then
 M.set(h,"unestimated",true)
 end
 if s or not H.p7(h2)then
 m,e2=Q.u3(s or b2 and b2:length()or 0,i)
 else
-local f2=Q.s11(e)and X.f6(h)
+local f2=Q.s11(e)and N.f6(h)
 local k=h2:get("content-type")or""
 local b=b2 and b(b2)or""
-m,e2,r2,f=Q.r2(b,e,i,k,f2,r.max_tokens)
+m,e2,r2,f,l=
+Q.r2(b,e,i,k,f2,r.max_tokens)
 end
 H.set(h2,r.m4,m)
 M.set(h,"model",m)
 M.set(h,"prompt_estimate",e2)
+H2.set(h,r.holds,e2,l or r.max_tokens)
 if r2 then
 b2:setBytes(r2)
 if f then
@@ -2590,7 +2623,7 @@ end
 end
 local function i(h,h2,r)
 for i=1,#r.metadata do
-g(h,Y.t6,h,h2,r.metadata[i])
+g(h,I2.t6,h,h2,r.metadata[i])
 end
 return not r.identity or g(h,H.settle,h2,r.identity)
 end
@@ -2601,21 +2634,22 @@ return nil
 end
 local h2=h:headers()
 local m=m and h2:get(r.m4)or nil
-return B2.c9(h2,n,X.backends(h),m)
+return B2.c9(h2,n,N.backends(h),m)
 end
 local function r2(h,r,s,k,m)
 local h2={[":status"]=s,["content-type"]="application/json"}
 h:respond(h2,E2.body(r.api,k,m))
 end
 function envoy_on_request(h)
+local r3=g(h,N.r6,h)or N.none()
+g(h,H2.set,h,r3.holds,0,r3.max_tokens)
 g(h,M.default,h)
-local r3=g(h,X.r6,h)or X.none()
 local h2=h:headers()
 g(h,H.set,h2,r3.m4,"unknown")
-g(h,Y.c12,h2,r3.metadata)
+g(h,I2.c12,h2,r3.metadata)
 g(h,l,h,h2,r3)
 if not i(h,h2,r3)then
-return r2(h,r3,"401","unidentified",Y.U)
+return r2(h,r3,"401","unidentified",I2.U)
 end
 g(h,s2,h2,r3.defaults)
 local m2=not U[h2:get(":method")or""]
@@ -2625,6 +2659,7 @@ local b=not s and h:body()or nil
 g(h,r,h,r3,b,s)
 else
 g(h,M.set,h,"unmetered",true)
+g(h,H2.set,h,r3.holds,0,0)
 end
 local w=g(h,m,h,r3,m2)
 if w then
@@ -2666,7 +2701,7 @@ local b=g(h,b,c)or""
 local o,o2=P(R3.p,r,h,b)
 if not o then
 f(h,o2)
-o2=r.stream and r.stream.h2 and S3.h7(r.stream)..b or nil
+o2=r.stream and r.stream.h2 and S3.held(r.stream)..b or nil
 end
 local s2=S2.p9(r,o2 or b,o)
 if s2~=b then

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from llmroute import names
-from llmroute.emit.charges import costs
+from llmroute.emit.charges import costs, holds_of
 from llmroute.emit.envoy_types import JWT_FILTER
 from llmroute.encoding import counted, reported_limit
 from llmroute.plan import Identity, MetadataHeader, Route, Usage
+from llmroute.settlement import holds
 
 VERSION: Final = 1
 _GROWTH_BYTES: Final = 4096
@@ -21,9 +22,11 @@ def filter_context(route: Route, settle: dict[str, Any] | None = None) -> dict[s
     ``modelHeader``: the header to set from the body. ``defaults``: header -> value for a request
     that lacks it. ``limits``: what the service's answer means; ``reported`` and ``window`` (seconds)
     are in the answer, ``kind`` (``tokens`` or ``requests``), ``quantity`` and ``unit`` are not, nor is
-    ``what`` (``prompt tokens``), where that is more than the kind and no other limit looks the same.
+    ``what`` (``prompt tokens``), where that is more than the kind and no other limit looks the same, nor ``held``:
+    such a limit may refuse with something left.
     ``usage``: how an answer is metered that does not report it. ``maxTokens``: what a request may
-    ask for, where that is bounded. ``costs``: weighted sums to make. ``metadata``: headers to set from what
+    ask for, where that is bounded. ``costs``: weighted sums to make. ``holds``: limits whose check holds what a
+    request may take. ``metadata``: headers to set from what
     other filters found out. ``identity``: the header without which a request is a 401. ``backendHeader`` and
     ``backends``: who serves which model ("*" the rest), where the model chooses. ``bodyLimit``: bytes of the
     longest request body that may be held. ``settle``: how the filter charges an answer itself, where it does
@@ -40,6 +43,8 @@ def filter_context(route: Route, settle: dict[str, Any] | None = None) -> dict[s
         context["maxTokens"] = route.admission.max_tokens
     if route.weighted:
         context["costs"] = costs(route)
+    if held := holds_of(route):
+        context["holds"] = held
     set_headers = [*_claim(route.identity), *(_metadata_header(header) for header in route.metadata_headers)]
     if set_headers:
         context["metadata"] = set_headers
@@ -58,7 +63,7 @@ def _limits(route: Route) -> list[dict[str, Any]]:
     for _, limit in route.limits():
         if limit.shadow:
             continue  # nobody is told of it
-        key = (reported_limit(limit), limit.unit.seconds, limit.kind)
+        key = (reported_limit(limit, route.admission), limit.unit.seconds, limit.kind)
         what = counted(limit)
         same = key not in limits or limits[key].get("what", limit.kind.value) == what
         limits[key] = {
@@ -68,6 +73,8 @@ def _limits(route: Route) -> list[dict[str, Any]]:
             "quantity": limit.quantity,
             "unit": limit.unit.value.lower(),
         } | ({"what": what} if same and what != limit.kind else {})
+        if holds(route, limit):
+            limits[key]["held"] = True
     return list(limits.values())
 
 

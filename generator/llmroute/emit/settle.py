@@ -11,7 +11,7 @@ from llmroute.emit.charges import metadata_key
 from llmroute.emit.envoy_rate_limits import Entry, chain
 from llmroute.emit.ratelimit_config import domain
 from llmroute.plan import Backend, Limit, Match, Route
-from llmroute.settlement import books, due_key
+from llmroute.settlement import books, due_key, holds, paid_key, refund_key
 
 _TIMEOUT_MS: Final = 1000
 """As long as a check may take: a client waits no longer for the end of its answer than for its beginning."""
@@ -57,9 +57,11 @@ def _limit(route: Route, backend: Backend | None, limit: Limit, entries: list[En
         match.insert(0, {"header": names.BACKEND_HEADER, "value": backend.name})
     # The entries that take the request's value are those of the Distinct selectors, in the same order.
     distinct = iter([s.header for s in limit.selectors if s.match is Match.DISTINCT])
+    held = {"paid": paid_key(route, limit), "refund": refund_key(route, limit)} if holds(route, limit) else {}
     return {
         "due": due_key(route, limit),
         "key": metadata_key(route, limit),
+        **held,
         "match": match,
         "entries": [
             {"key": key, "header": next(distinct)} if value is None else {"key": key, "value": value}

@@ -29,6 +29,7 @@ MODULES: Final = (
     "path",
     "multipart",
     "edits",
+    "hold",
     "maxtokens",
     "request",
     "identity",
