@@ -5,8 +5,7 @@ max_line_length = 110
 files["filters/lua/src"] = {
   read_globals = {
     "backends", "context", "costs", "counters", "document", "echo", "edits", "errors", "events", "eventstream",
-    "faults",
-    "header", "identity", "json", "limits", "maxtokens", "meter", "multipart", "oversize", "path",
+    "faults", "header", "hold", "identity", "json", "limits", "maxtokens", "meter", "multipart", "oversize", "path",
     "prepaid", "request", "response", "rls", "settle", "sse", "text", "usage",
   },
 }

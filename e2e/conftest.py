@@ -48,6 +48,14 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
         yield running
 
 
+@pytest.fixture
+def refunding(stack: Stack) -> LocalStack:
+    """The stack whose rate limit service takes refunds. Its time stands still until a test moves it."""
+    if not isinstance(stack, LocalStack):
+        pytest.skip("missing capability: a rate limit service that takes refunds (--stack local has one)")
+    return stack
+
+
 Serve = Callable[[str], Client]
 
 

@@ -72,6 +72,8 @@ TERMS: Final = (
     Terms("PostPaid", "Sync"),
     Terms("PrepaidPrompt", "Async"),
     Terms("PrepaidPrompt", "Sync"),
+    Terms("Reserve", "Async", refunds=True),
+    Terms("Reserve", "Sync", refunds=True),
 )
 
 
@@ -134,7 +136,8 @@ def tables(stack: Stack, times: int) -> Iterator[str]:
     for terms in terms_of(stack):
         stack.apply(terms.policy)
         seen = [max(rush(stack, beginning).past for _ in range(times)) for beginning in BEGINNINGS]
-        yield f"| {terms.mode} | {terms.settle} | {terms.bound:,} | {seen[0]:,} | {seen[1]:,} |"
+        promised = f"{terms.bound:,}" if terms.bound else "nothing"
+        yield f"| {terms.mode} | {terms.settle} | {promised} | {seen[0]:,} | {seen[1]:,} |"
 
 
 def main(*arguments: Any) -> None:

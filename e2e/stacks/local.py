@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from e2e.stacks.outage import EmbeddedOutage, Outage, ProcessOutage
 from e2e.stacks.plain_plan import plain_plan
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 class EnvoyStack(abc.ABC):
     """One gateway at a time; each policy gets a new one."""
+
+    refunds: ClassVar[bool] = False
+    """Whether the rate limit service takes them."""
 
     def __init__(self) -> None:
         try:
@@ -92,12 +95,17 @@ class EnvoyStack(abc.ABC):
         if wanted != self._in_force:
             self._gateway_stack.close()
             self._in_force = None
-            plan = plain_plan(policy, self.upstream.port)
+            plan = plain_plan(policy, self.upstream.port, refunds=self.refunds)
             self._gateway = self._gateway_stack.enter_context(
                 serve(plan, self._service(), fail_closed=self.fail_closed)
             )
             self._in_force, self._plan = wanted, plan
         self._reset()
+
+    @property
+    def plan(self) -> Plan:
+        """What is in force."""
+        return self._plan
 
     def outage(self) -> Outage:
         """Of the rate limit service."""
@@ -115,6 +123,8 @@ class EnvoyStack(abc.ABC):
 
 class LocalStack(EnvoyStack):
     """With the embedded service. ``now`` is its time, which stands still."""
+
+    refunds = True
 
     def __init__(self) -> None:
         super().__init__()

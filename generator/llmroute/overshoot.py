@@ -22,9 +22,8 @@ and each backend.
 from __future__ import annotations
 
 import math
-from decimal import Decimal
 
-from llmroute.plan import Admission, Kind, Limit, Mode, Route, Settle, Token, Weights
+from llmroute.plan import Admission, Kind, Limit, Mode, Route, Settle
 
 
 def in_flight_of_clients(clients: int, admission: Admission) -> int:
@@ -52,19 +51,10 @@ def added(limit: Limit, admission: Admission, prompt: int, estimate: int = 0) ->
     answer = 0 if admission.mode is Mode.RESERVE else admission.max_tokens
     if admission.mode is Mode.RESERVE:
         prompt = max(0, prompt - estimate)
-    of_prompt, of_answer = _weights(limit)
+    of_prompt, of_answer = limit.dearest
     if answer is None:
         return None if of_answer else math.ceil(prompt * of_prompt)
     return math.ceil(prompt * of_prompt + answer * of_answer)
-
-
-def _weights(limit: Limit) -> tuple[Decimal, Decimal]:
-    """The most that a token of the prompt and one of the answer cost."""
-    if isinstance(limit.counts, Weights):
-        weights = limit.counts
-        prompt = max(weights.prompt, weights.cached_prompt, weights.cache_write)
-        return prompt, max(weights.completion, weights.reasoning)
-    return Decimal(limit.counts is not Token.COMPLETION), Decimal(limit.counts is not Token.PROMPT)
 
 
 def overshoot(limit: Limit, admission: Admission, in_flight: int | None, prompt: int, estimate: int = 0) -> int | None:

@@ -1,8 +1,12 @@
-"""Which calls of the rate limit service the filter makes itself. Pure.
+"""Which calls the filter makes itself, and where it says what the proxy has still to do in the end. Pure.
 
-With ``admission.settle: Sync`` it charges an answer before it ends, with ``admission.mode: PrepaidPrompt`` it
-admits a request and books its prompt. Else the proxy checks a request and charges when its stream is done. The
-filter has to know a limit's counter by name for a call of its own, and whether the limit applies.
+The proxy checks a request and charges when its stream is done. With ``admission.settle: Sync`` the filter asks the
+rate limit service to charge and lets the answer end when it has; with ``admission.mode: PrepaidPrompt`` it admits a
+request itself and books its prompt. It has to know a limit's counter by name for a call of its own, and whether the
+limit applies.
+
+With ``admission.mode: Reserve`` a request pays on admission for what it may take. When the stream is done the proxy
+charges what went beyond that, or gives back what is left of it.
 """
 
 from __future__ import annotations
@@ -17,8 +21,13 @@ from llmroute.targets import Capabilities
 
 def books(route: Route, limit: Limit) -> bool:
     """Whether the filter charges ``limit`` of ``route`` itself; if not, or if that fails, the proxy does."""
-    asked = route.admission.settle is Settle.SYNC and encode(limit).charge is Charge.USAGE
+    asked = route.admission.settle is Settle.SYNC and by_usage(route, limit)
     return asked and unreadable(limit) is None
+
+
+def by_usage(route: Route, limit: Limit) -> bool:
+    """Whether an answer charges ``limit`` of ``route`` with what it used."""
+    return encode(limit, route.admission).charge is Charge.USAGE
 
 
 def prepays(route: Route, limit: Limit) -> bool:
@@ -28,7 +37,7 @@ def prepays(route: Route, limit: Limit) -> bool:
 
 def owes(route: Route, limit: Limit) -> bool:
     """Whether something of an answer's charge may be paid before its stream is done, so that the rest is due."""
-    return books(route, limit) or (prepays(route, limit) and encode(limit).charge is Charge.USAGE)
+    return books(route, limit) or holds(route, limit) or (prepays(route, limit) and by_usage(route, limit))
 
 
 def unreadable(limit: Limit) -> Selector | None:
@@ -36,21 +45,31 @@ def unreadable(limit: Limit) -> Selector | None:
     return next((selector for selector in limit.selectors if selector.match is Match.REGEX), None)
 
 
+def holds(route: Route, limit: Limit) -> bool:
+    """Whether the check of ``limit`` of ``route`` holds what the request may take."""
+    return encode(limit, route.admission).check_cost is Charge.HOLD
+
+
 def due_key(route: Route, limit: Limit) -> str:
     """Where the filter says what the proxy has still to charge for ``limit`` when the stream is done.
 
     Each limit has its own: of several charges some may have been made and others not.
     """
-    return f"{names.DUE_PREFIX}{_place(route, limit)}"
+    return _key(names.DUE_PREFIX, route, limit)
 
 
 def paid_key(route: Route, limit: Limit) -> str:
-    """Where the filter says what was booked to ``limit`` on admission."""
-    return f"{names.PAID_PREFIX}{_place(route, limit)}"
+    """Where the filter says what ``limit`` is to be charged on admission."""
+    return _key(names.PAID_PREFIX, route, limit)
 
 
-def _place(route: Route, limit: Limit) -> int:
-    return [each for _, each in route.limits()].index(limit) + 1
+def refund_key(route: Route, limit: Limit) -> str:
+    """Where the filter says what of that the proxy has to give back when the stream is done."""
+    return _key(names.REFUND_PREFIX, route, limit)
+
+
+def _key(prefix: str, route: Route, limit: Limit) -> str:
+    return f"{prefix}{[each for _, each in route.limits()].index(limit) + 1}"
 
 
 def hindrance(route: Route, target: Capabilities) -> str | None:

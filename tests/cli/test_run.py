@@ -207,6 +207,46 @@ def test_a_service_that_runs_already(
         assert sorted(service.counters().values()) == [37]
 
 
+RESERVED = """\
+apiVersion: aigateway.envoyproxy.io/v1alpha1
+kind: LLMRoute
+metadata: {name: chat, namespace: default}
+spec:
+  targetRefs: [{name: ai-eg}]
+  admission: {mode: Reserve, maxTokens: 100, maxInFlight: 8}
+  backends:
+  - backendRef: {name: openai, kind: Backend}
+    trafficPolicy: {rateLimit: {rules: [{limits: [{type: Token, quantity: 200, unit: Day}]}]}}
+"""
+
+
+def test_a_reservation(
+    program: list[str], environment: dict[str, str], upstream: ScriptedUpstream, tmp_path: Path
+) -> None:
+    """``--ratelimit embedded``, the default, takes refunds: each of three answers takes 37 of the 116 that it held."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(RESERVED)
+    arguments = (str(policy), "--listen", "127.0.0.1:0", "--upstream", upstream.url)
+    with running(program, environment, *arguments) as (process, url):
+        assert process.stderr
+        note = "overshoot of token limits (Reserve, Async): at most 16 x (prompt beyond its estimate) tokens"
+        assert f"policy.yaml:3:18: note: {note} for each Envoy and backend" in process.stderr.readline()
+        admitted, deadline = 0, time.monotonic() + 5
+        while admitted < 3 and time.monotonic() < deadline:  # refused while what is left over is not back
+            admitted += ask(url, "test1") == 200
+        assert (admitted, ask(url, "test1")) == (3, 429)
+
+
+@pytest.mark.parametrize("ratelimit", ["process", "127.0.0.1:1"])
+def test_a_reservation_needs_refunds(llmroute: Run, tmp_path: Path, ratelimit: str) -> None:
+    """Any other service counts a refund as a charge, so it is refused before anything starts."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(RESERVED)
+    done = llmroute("run", str(policy), "--upstream", "http://127.0.0.1:1", "--ratelimit", ratelimit)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "error LR042: mode: Reserve gives back what was not used" in done.stderr
+
+
 def test_demo(llmroute: Run) -> None:
     """A table with 200s and a 429, and who was refused and why."""
     done = llmroute("demo")

@@ -82,7 +82,7 @@ def test_bundle_leaves_strings_alone() -> None:
     """Comments and blanks go, strings stay to the byte, whatever they look like."""
     text = "-- gone\nlocal a = \"--  kept\" -- gone\n\n    local b = '\\'--'   \n--[[ gone\n gone ]]\n--[==[ ]] ]==]\n"
     script = bundle(sources(filter=text + "local c = [[\n   -- kept\n\n]]\n"))
-    assert script.endswith("do\nlocal a=\"--  kept\"\nlocal b='\\'--'\nlocal c=[[\n   -- kept\n\n]]\nend\n")
+    assert script.endswith("do\nlocal a=\"--  kept\"local b='\\'--'local c=[[\n   -- kept\n\n]]\nend\n")
     assert "gone" not in script
 
 
@@ -91,7 +91,7 @@ def test_bundle_joins_modules_as_locals() -> None:
     lua = importlib.import_module("lupa.luajit21").LuaRuntime()
     main = "local top = 1\nfunction get() return text.x * top end"
     script = bundle(sources(text="local text = { x = 7 }\nreturn text", filter=main))
-    assert "local T=(function()\nlocal t={x=7}\nreturn t\nend)()\nlocal header=(function()\n" in script
+    assert "local T=(function()\nlocal t={x=7}return t\nend)()\nlocal header=(function()\n" in script
     assert script.endswith("do\nlocal t=1\nfunction get()return T.x*t end\nend\n")
     lua.execute(script)
     assert lua.eval("get()") == 7
@@ -108,7 +108,7 @@ def test_bundle_names_functions_and_fields_once() -> None:
             filter='local again, type = string.rep, type\nfunction get() return type(again) .. text.again("x") end',
         )
     )
-    assert "\nlocal R,T=string.rep,type\nlocal E=(function()\nlocal t={}\nfunction t.a(w)return R(w,2)end\n" in script
+    assert "\nlocal R,T=string.rep,type\nlocal E=(function()\nlocal t={}function t.a(w)return R(w,2)end\n" in script
     assert script.endswith('do\nfunction get()return T(R)..E.a("x")end\nend\n')
     lua.execute(script)
     assert lua.eval("get()") == "functionxx"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Final
 
 import pytest
 import yaml
 
 from llmroute.local.envoy import validate as validate_bootstrap
-from llmroute.targets import ENVOY
+from llmroute.targets import ENVOY, capabilities
 from tests.golden.crds import validate
-from tests.policies import MODEL, USER, compiled, header, limit, route, rule
+from tests.policies import MODEL, USER, compiled, header, limit, route, rule, with_spec
 from tests.unit.test_identity_emit import JWKS, SECRET, jwt, two_backends
 
 USERS: Final = [header(USER, "Distinct")]
@@ -75,6 +76,18 @@ def test_it_is_valid_for_envoy(spec: dict[str, Any]) -> None:
     """``envoy --mode validate`` takes it."""
     made = compiled(*two_backends(spec), SECRET, target=ENVOY)
     assert made.artifacts, made.diagnostics
+    validate_bootstrap(made.artifacts[0].text)
+
+
+@pytest.mark.parametrize("settle", ["Async", "Sync"])
+def test_a_reservation_is_valid_for_envoy(settle: str) -> None:
+    """Of every kind of limit. No target has it by itself, so no example shows it."""
+    limits = [limit(9), limit(9) | {"token": "Prompt"}, WEIGHTED, limit(9) | {"shadow": True}, limit(3, "Request")]
+    rules = [rule(*limits, headers=[header(MODEL, "Exact", "m"), *USERS]), rule(limit(0))]
+    policy = with_spec(route(*rules), admission={"mode": "Reserve", "maxTokens": 10, "settle": settle})
+    made = compiled(policy, _backend("llm"), target=dataclasses.replace(capabilities(ENVOY), refunds=True))
+    assert made.artifacts, made.diagnostics
+    assert "is_negative_hits: true" in made.artifacts[0].text
     validate_bootstrap(made.artifacts[0].text)
 
 

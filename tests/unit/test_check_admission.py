@@ -6,10 +6,8 @@ import dataclasses
 
 import pytest
 
-from llmroute.check.admission import TO_COME
 from llmroute.diagnostic import Severity
-from llmroute.plan import Mode
-from llmroute.targets import COMPOSE, ENVOY, ENVOY_GATEWAY, capabilities
+from llmroute.targets import COMPOSE, ENVOY, ENVOY_GATEWAY, Capabilities, capabilities
 from tests.policies import findings, limit, route, rule, with_spec
 from tests.unit.test_check import backend
 
@@ -24,9 +22,30 @@ def test_a_reservation_needs_refunds(target: str) -> None:
     assert (code, record.severity) == ("LR042", Severity.ERROR)
     assert record.origin.path == ("spec", "admission", "mode")
     assert f"{target}'s rate limit service cannot" in record.message
-    embedded = dataclasses.replace(capabilities(target), refunds=True)
-    expected = ["LR006"] if Mode.RESERVE in TO_COME else []
-    assert [c for c, _ in findings(policy, backend("llm"), target=embedded)] == expected
+    assert findings(policy, backend("llm"), target=embedded()) == []
+
+
+def embedded() -> Capabilities:
+    """A plain Envoy whose rate limit service takes refunds."""
+    return dataclasses.replace(capabilities(ENVOY), refunds=True)
+
+
+def test_a_reservation_needs_a_longest_answer() -> None:
+    """Nothing else bounds what it holds."""
+    policy = with_spec(POLICY, admission={"mode": "Reserve"})
+    ((code, record),) = findings(policy, backend("llm"), target=embedded())
+    assert (code, record.severity, record.hint) == ("LR050", Severity.ERROR, "add spec.admission.maxTokens")
+    assert record.origin.path == ("spec", "admission", "mode")
+
+
+def test_a_reservation_looks_like_a_request_limit_of_its_quantity() -> None:
+    """Its service is told N, not N - 1, so others look alike than ever."""
+    limits = [limit(100), limit(100, "Request"), limit(99, "Request")]
+    policy = with_spec(route(rule(*limits)), admission={"mode": "Reserve", "maxTokens": 10})
+    ((code, record),) = findings(policy, backend("llm"), target=embedded())
+    assert (code, record.origin.path[-2]) == ("LR019", 1)
+    ((code, record),) = findings(with_spec(policy, admission={"maxTokens": 10}), backend("llm"), target=embedded())
+    assert (code, record.origin.path[-2]) == ("LR019", 2)
 
 
 @pytest.mark.parametrize(
@@ -35,12 +54,3 @@ def test_a_reservation_needs_refunds(target: str) -> None:
 def test_what_is_carried_out(field: dict[str, str | int]) -> None:
     """No finding."""
     assert findings(with_spec(POLICY, admission=field)) == []
-
-
-@pytest.mark.parametrize("value", sorted(TO_COME - {Mode.RESERVE}))
-def test_what_is_to_come_is_refused(value: str) -> None:
-    """At its field."""
-    field = "mode" if value in set(Mode) else "settle"
-    ((code, record),) = findings(with_spec(POLICY, admission={field: str(value)}))
-    assert (code, record.origin.path[-1]) == ("LR006", field)
-    assert record.message == f"spec.admission.{field}: {value} is not supported by this version of llmroute"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import textwrap
 from dataclasses import dataclass, field
@@ -62,8 +63,9 @@ def _section(code: str, title: str, body: str) -> Section:
     for role, options, snippet in BLOCK.findall(body):
         assert role not in section.blocks
         said = dict(option.split("=") for option in options.split())
-        assert said.keys() <= {"target", "times"}
+        assert said.keys() <= {"target", "times", "ratelimit"}
         target = capabilities(said.get("target", ENVOY_GATEWAY))
+        target = dataclasses.replace(target, refunds=said.get("ratelimit") == "embedded")
         section.blocks[role] = (target, policy(snippet, int(said.get("times", 1))))
     return section
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 import yaml
 
 from llmroute import names
+from llmroute.diagnostic import Origin
 from llmroute.encoding import Charge, encode
 from llmroute.limiter import Code, Descriptor, Limiter, parse
-from llmroute.plan import Kind, Limit, Plan, Unit
+from llmroute.plan import Admission, Kind, Limit, Mode, Plan, Settle, Unit
 from llmroute.targets import ENVOY
 from tests.policies import MODEL, USER, compiled, header, limit, route, rule
 from tests.unit.test_check import backend
@@ -25,6 +27,10 @@ def artifacts(*documents: dict[str, Any]) -> dict[str, Any]:
 def plan_of(*documents: dict[str, Any]) -> Plan:
     """The plan alone."""
     return compiled(*documents).plan
+
+
+POST_PAID = Admission(Mode.POST_PAID, Settle.ASYNC, None, None, Origin("f"))
+RESERVE = dataclasses.replace(POST_PAID, mode=Mode.RESERVE, max_tokens=100)
 
 
 @pytest.mark.parametrize(
@@ -41,8 +47,25 @@ def plan_of(*documents: dict[str, Any]) -> Plan:
 def test_encoding(kind: Kind, quantity: int, reported: int, check_cost: int, charge: Charge | int) -> None:
     """A service that refuses above its limit is told N - 1 for tokens and N for requests; 0 never admits."""
     (origin,) = {r.origin for r in plan_of(route(rule(limit(1)))).routes}
-    encoded = encode(Limit("id", kind, quantity, Unit.HOUR, (), origin))
+    encoded = encode(Limit("id", kind, quantity, Unit.HOUR, (), origin), POST_PAID)
     assert (encoded.reported, encoded.check_cost, encoded.charge) == (reported, check_cost, charge)
+
+
+@pytest.mark.parametrize(
+    ("kind", "quantity", "shadow", "expected"),
+    [
+        (Kind.TOKENS, 10, False, (10, Charge.HOLD, Charge.USAGE)),
+        (Kind.TOKENS, 0, False, (0, 1, 0)),
+        (Kind.TOKENS, 10, True, (10, None, Charge.USAGE)),
+        (Kind.REQUESTS, 10, False, (10, 1, 0)),
+    ],
+)
+def test_a_reservation_is_checked_against_the_quantity_itself(
+    kind: Kind, quantity: int, shadow: bool, expected: tuple[Any, ...]
+) -> None:
+    """What it holds fits up to N; nothing is held of a shadow, of requests, or where nothing is admitted."""
+    encoded = encode(Limit("id", kind, quantity, Unit.HOUR, (), Origin("f"), shadow=shadow), RESERVE)
+    assert (encoded.reported, encoded.check_cost, encoded.charge) == expected
 
 
 @pytest.mark.parametrize(("kind", "charge"), [(Kind.TOKENS, Charge.USAGE), (Kind.REQUESTS, 1)])
@@ -50,7 +73,7 @@ def test_encoding(kind: Kind, quantity: int, reported: int, check_cost: int, cha
 def test_a_shadow_is_charged_and_never_checked(kind: Kind, charge: Charge | int, quantity: int) -> None:
     """Its quantity is told as it is: the service refuses nothing for its sake."""
     (origin,) = {r.origin for r in plan_of(route(rule(limit(1)))).routes}
-    encoded = encode(Limit("id", kind, quantity, Unit.HOUR, (), origin, shadow=True))
+    encoded = encode(Limit("id", kind, quantity, Unit.HOUR, (), origin, shadow=True), POST_PAID)
     assert (encoded.reported, encoded.check_cost, encoded.charge) == (quantity, None, charge)
 
 

@@ -91,7 +91,7 @@ def test_members_may_be_set() -> None:
     """A call, or a field that is set, leaves the local what it is."""
     found, modules = shared(m="local type = type\ntype(x).y = 1\ntype(z)\nx.type = 2")
     assert found.functions == {"type": "T"}
-    assert modules["m"] == "T(x).y=1\nT(z)\nx.type=2"
+    assert modules["m"] == "T(x).y=1\nT(z)x.type=2"
 
 
 def test_a_module_has_one_name() -> None:
@@ -102,7 +102,7 @@ def test_a_module_has_one_name() -> None:
         main="f(one, two, two)",
     )
     assert found.modules == {"main": "main", "one": "O", "two": "T"}
-    assert modules["one"] == "local o={one=true,two=true}\nreturn o"
+    assert modules["one"] == "local o={one=true,two=true}return o"
     assert modules["two"] == "local x=O.two\nreturn function(o)return o.one,x end"
     assert modules["main"] == "f(O,T,T)"
 

@@ -33,8 +33,8 @@ def test_locals_are_known_after_their_statement(source: str, small: str) -> None
 @pytest.mark.parametrize(
     ("source", "small"),
     [
-        ("local tab = {}\nfunction tab.run(value) tab.value = value end", "local t={}\nfunction t.run(v)t.value=v end"),
-        ("local tab = {}\nfunction tab:run(v) self.v = v end", "local t={}\nfunction t:run(v)self.v=v end"),
+        ("local tab = {}\nfunction tab.run(value) tab.value = value end", "local t={}function t.run(v)t.value=v end"),
+        ("local tab = {}\nfunction tab:run(v) self.v = v end", "local t={}function t:run(v)self.v=v end"),
         ("function tab.run(self, s) return self, s end", "function tab.run(s,s2)return s,s2 end"),
         ("function tab:run(self) return self end", "function tab:run(s)return s end"),
         (
@@ -66,7 +66,7 @@ def test_parameters_and_functions(source: str, small: str) -> None:
         ("for index = index, 9, index do f(index) end", "for i=index,9,index do f(i)end"),
         ("for key, kind in pairs(kind) do f(key, kind) end", "for k,k2 in pairs(kind)do f(k,k2)end"),
         ("for _, name in pairs(t) do f(name) end\nf(name)", "for _,n in pairs(t)do f(n)end\nf(name)"),
-        ("local _, _, stop = f()\nreturn stop", "local _,_,s=f()\nreturn s"),
+        ("local _, _, stop = f()\nreturn stop", "local _,_,s=f()return s"),
         ("repeat local done = f() until done\nf(done)", "repeat local d=f()until d\nf(done)"),
         ("local on = 1\nrepeat local on = 2 until on\nf(on)", "local o=1\nrepeat local o=2 until o\nf(o)"),
         ("do local at = 1 f(at) end f(at)", "do local a=1 f(a)end f(at)"),
@@ -92,7 +92,7 @@ def test_blocks_and_loops(source: str, small: str) -> None:
             "local n3,n4=1\nfunction n()return n3,n2,n4 end",
         ),
         # A global that is used before or outside may be hidden.
-        ("f(n)\nlocal name = n\nreturn name", "f(n)\nlocal n=n\nreturn n"),
+        ("f(n)\nlocal name = n\nreturn name", "f(n)local n=n\nreturn n"),
         # Not taken: a local around that is used in scope, even by a function in it alone.
         (
             "local all = 1\nlocal any = 2\nreturn function() return all + any end",
@@ -116,12 +116,12 @@ def test_short_names_hide_nothing_that_is_used(source: str, small: str) -> None:
     ("source", "small"),
     [
         ("local name = 1\nreturn { name = name, [name] = name, name }", "local n=1\nreturn{name=n,[n]=n,n}"),
-        ("local name = {}\nreturn { name == 1; name.name; name = 2 }", "local n={}\nreturn{n==1;n.name;name=2}"),
-        ("local name = {}\nname.name = name\nname = name.name", "local n={}\nn.name=n\nn=n.name"),
-        ("local name = {}\nname:name(name)\nname.name:name 'name'", "local n={}\nn:name(n)\nn.name:name'name'"),
+        ("local name = {}\nreturn { name == 1; name.name; name = 2 }", "local n={}return{n==1;n.name;name=2}"),
+        ("local name = {}\nname.name = name\nname = name.name", "local n={}n.name=n\nn=n.name"),
+        ("local name = {}\nname:name(name)\nname.name:name 'name'", "local n={}n:name(n)n.name:name'name'"),
         ("local name = 1\nx[name], x.name = name, x . name", "local n=1\nx[n],x.name=n,x.name"),
-        ("local name = {}\nname { name = name }", "local n={}\nn{name=n}"),
-        ("local name = f;\n(name or name)(name)", "local n=f;\n(n or n)(n)"),
+        ("local name = {}\nname { name = name }", "local n={}n{name=n}"),
+        ("local name = f;\n(name or name)(name)", "local n=f;(n or n)(n)"),
     ],
 )
 def test_fields_keys_and_methods_stay(source: str, small: str) -> None:
@@ -136,7 +136,7 @@ def test_fields_keys_and_methods_stay(source: str, small: str) -> None:
         ("x = a - - -b", "x=a- - -b"),
         ("x = a --[[ b ]] - b", "x=a-b"),
         ("x = 1 .. 2 .. a .. .5 .. '' .. 0x1F .. -1", "x=1 ..2 ..a.. .5 ..''..0x1F ..-1"),
-        ("f(...)\nx = ... .. ...", "f(...)\nx=..... ..."),
+        ("f(...)\nx = ... .. ...", "f(...)x=..... ..."),
         ("x = 1 and 2 or not y", "x=1 and 2 or not y"),
         ("x = a[ [[k]] ]", "x=a[ [[k]]]"),
         ("x = a[b[ [==[k]==] ] ]", "x=a[b[ [==[k]==]]]"),
@@ -153,16 +153,14 @@ def test_blanks_stay_where_tokens_need_them(source: str, small: str) -> None:
     assert [token.text for token in tokenise(small)] == [token.text for token in tokenise(source)]
 
 
-def test_lines_stay_and_comments_go() -> None:
-    """A line with tokens stays a line, a list is one; comments and lines without any go, strings stay to the byte."""
+def test_line_ends_stay_where_blanks_have_to_and_comments_go() -> None:
+    """Comments and lines without tokens go, strings stay to the byte."""
     source = (
         "-- gone\n\n  local text = '--  kept' -- gone\n--[[ gone\n gone ]] --[==[ ]] ]==]\n"
         'local quote = "\\"--[[" .. text\n\nlocal long = [==[\n  -- ]] kept\n\n]==] -- gone\n'
         "f(text, --[[ gone\n]] quote,\n  long)\n-- gone"
     )
-    assert checked(source) == (
-        'local t=\'--  kept\'\nlocal q="\\"--[["..t\nlocal l=[==[\n  -- ]] kept\n\n]==]\nf(t,q,l)'
-    )
+    assert checked(source) == ('local t=\'--  kept\'local q="\\"--[["..t\nlocal l=[==[\n  -- ]] kept\n\n]==]f(t,q,l)')
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ local function request(all)
     identity = word(all:get("identity")),
     backend_header = word(all:get("backendHeader")),
     costs = with(all:get("costs"), "key"),
+    holds = with(all:get("holds"), "paid"),
     max_tokens = type(most) == "number" and most >= 1 and floor(most) or nil,
     body_limit = type(limit) == "number" and limit >= 0 and limit or BODY_LIMIT,
     prepay = calls(all, "prepay"),
@@ -70,9 +71,10 @@ end
 -- What a request needs, read at once: `model_header`; `defaults`, the headers that limits select on and what
 -- each says when the client says nothing; `metadata`, headers to set from what other filters found out;
 -- `identity`, the header without which nobody is served; `backend_header`, where the model chooses the
--- backend; `costs`, weighted sums; `max_tokens`, the most that an answer may have (nil: as many as the client
--- asks for); `body_limit`, how many bytes of a body may be held; `prepay`, how the filter itself
--- admits requests (header, cluster, domain, timeoutMs, limits: check, of, paid, due, key, entries, match).
+-- backend; `costs`, weighted sums; `holds`, the limits that hold what a request may take (paid, due, refund,
+-- key, scale, prompt, completion); `max_tokens`, the most that an answer may have (nil: as many as the client
+-- asks for); `body_limit`, how many bytes of a body may be held; `prepay`, how the filter itself admits
+-- requests (header, cluster, domain, timeoutMs, limits: check, of, paid, due, key, entries, match).
 function context.request(handle)
   return request(context_of(handle))
 end
@@ -104,7 +106,7 @@ function context.forces(handle)
 end
 
 -- What an answer needs, read at once: `usage`, what happens without a report (onMissing, fixedTokens,
--- onDisconnect; every one is there); `costs`, the weighted sums to make; `settle`; `prepay`.
+-- onDisconnect; every one is there); `costs`, the weighted sums to make; `holds`; `settle`; `prepay`.
 function context.answer(handle)
   local all = context_of(handle)
   local given, weighted = list(all:get("usage")), with(all:get("costs"), "key")
@@ -116,6 +118,7 @@ function context.answer(handle)
       onDisconnect = given.onDisconnect or "Charge",
     },
     costs = weighted[1] and costs.new(weighted) or NOTHING,
+    holds = with(all:get("holds"), "paid"),
     settle = calls(all, "settle"),
     prepay = calls(all, "prepay"),
   }

@@ -52,7 +52,7 @@ end
 local function read(handle, route, buffer, size)
   local headers = handle:headers()
   local ends, in_path = route.ends, route.in_path
-  local model, estimate, rewritten, forced
+  local model, estimate, rewritten, forced, longest
   if request.counts(ends) then
     meter.set(handle, "unestimated", true)
   end
@@ -62,11 +62,13 @@ local function read(handle, route, buffer, size)
     local force = request.streams(ends) and context.forces(handle)
     local kind = headers:get("content-type") or ""
     local body = buffer and bytes(buffer) or ""
-    model, estimate, rewritten, forced = request.read(body, ends, in_path, kind, force, route.max_tokens)
+    model, estimate, rewritten, forced, longest =
+      request.read(body, ends, in_path, kind, force, route.max_tokens)
   end
   header.set(headers, route.model_header, model)
   meter.set(handle, "model", model)
   meter.set(handle, "prompt_estimate", estimate)
+  hold.set(handle, route.holds, estimate, longest or route.max_tokens)
   if rewritten then
     buffer:setBytes(rewritten)
     if forced then
@@ -121,8 +123,10 @@ local function prepay(handle, route)
 end
 
 function envoy_on_request(handle)
-  guard(handle, meter.default, handle)
   local route = guard(handle, context.request, handle) or context.none()
+  -- A check whose hits nobody has set is passed over.
+  guard(handle, hold.set, handle, route.holds, 0, route.max_tokens)
+  guard(handle, meter.default, handle)
   local headers = handle:headers()
   guard(handle, header.set, headers, route.model_header, "unknown")
   guard(handle, identity.cover, headers, route.metadata)
@@ -141,6 +145,7 @@ function envoy_on_request(handle)
     guard(handle, read, handle, route, buffer, size)
   else
     guard(handle, meter.set, handle, "unmetered", true)
+    guard(handle, hold.set, handle, route.holds, 0, 0)
   end
   local why = guard(handle, misplaced, handle, route, metered)
   if why then

@@ -107,7 +107,8 @@ function limits.refusal(limit, seen, model, api)
     headers["x-ratelimit-limit-" .. kind] = integer(limit.quantity)
     headers["x-ratelimit-remaining-" .. kind] = "0"
     headers["x-ratelimit-reset-" .. kind] = integer(seen.reset)
-    what = format(" on %s per %s: limit %s, used up", limit.what or kind, limit.unit, integer(limit.quantity))
+    local why = limit.held and "too little left" or "used up"
+    what = format(" on %s per %s: limit %s, %s", limit.what or kind, limit.unit, integer(limit.quantity), why)
   end
   headers["retry-after"] = integer(wait)
   headers["retry-after-ms"] = integer(wait * 1000)

@@ -11,7 +11,7 @@ local maxtokens = {}
 -- One row for each API: what its path may end in (in lower case), the names of the field, of which the first
 -- is set when there is none, the object that holds it by all its names (without one the body does), counts
 -- of answers that share the tokens, and the least value that means what it says. A row without fields is an
--- API that has no such field.
+-- API that has no such field; a `mute` one makes no tokens.
 local APIS = {
   -- Ollama takes 0 for no end, here and at its own paths.
   {
@@ -31,16 +31,9 @@ local APIS = {
   },
   { ends = { "/converse", "/converse-stream" }, fields = { "maxTokens" }, holders = { "inferenceConfig" } },
   { ends = { "/api/chat", "/api/generate" }, fields = { "num_predict" }, holders = { "options" }, least = 1 },
-  { ends = { "/embeddings", "/embed", ":embedcontent", ":batchembedcontents", "/rerank" } },
-  {
-    ends = {
-      "/count_tokens",
-      ":counttokens",
-      "/audio/speech",
-      "/audio/transcriptions",
-      "/audio/translations",
-    },
-  },
+  { ends = { "/embeddings", "/embed", ":embedcontent", ":batchembedcontents", "/rerank" }, mute = true },
+  { ends = { "/count_tokens", ":counttokens" }, mute = true },
+  { ends = { "/audio/speech", "/audio/transcriptions", "/audio/translations" } },
   -- Any other: what is there is held, nothing is set.
   {
     ends = { "" },
@@ -91,23 +84,28 @@ local function fits(value, least, most)
   return number and number >= least and number <= most
 end
 
--- Holds the fields of one object, which begins at `at`; when it has none the first is set.
+-- Holds the fields of one object, which begins at `at`; when it has none the first is set. Gives how long an
+-- answer may be: of several fields the longest, and no field says so on a path of no known API, nor does 0.
 local function hold(list, body, at, spans, row, most)
-  local there = row.keep
+  local there, longest = row.keep, 0
   for _, name in ipairs(row.fields) do
     local value = raw(body, spans, name)
     if value and not fits(value, row.least or 0, most) then
       edits.replace(list, spans.from[name], spans.to[name], format("%d", most))
+      longest = most
+    elseif value then
+      longest = max(longest, tonumber(value))
     end
     there = there or value
   end
   if not there then
     edits.insert(list, body, at, format('"%s":%d', row.fields[1], most))
   end
+  return (row.keep or longest < 1) and most or longest
 end
 
 -- The same for an API that has the field in an object: each that is there is held, what should be one and is
--- none gives way, and without any the body gets one.
+-- none gives way, and without any the body gets one. Gives how long all answers together may be.
 local function hold_inner(list, body, start, found, row, most)
   local share, inner, there = 1, {}, false
   for i, name in ipairs(row.holders) do
@@ -119,29 +117,36 @@ local function hold_inner(list, body, start, found, row, most)
     end
   end
   most = max(1, floor(most / share))
+  local longest = 0
   local object = format('{"%s":%d}', row.fields[1], most)
   for i, name in ipairs(row.holders) do
     local from = found.from[name]
     if from and byte(body, from) == 123 then
-      hold(list, body, from, inner[i], row, most)
+      longest = max(longest, hold(list, body, from, inner[i], row, most))
     elseif from then
       edits.replace(list, from, found.to[name], object)
+      longest = most
     end
   end
   if not there then
     edits.insert(list, body, start, format('"%s":%s', row.holders[1], object))
+    longest = most
   end
+  return share * longest
 end
 
 -- Lists the changes to a body, whose object begins at `start` and has the members `found`, that hold the
--- answer to `most` tokens. How the path `ends` tells the API.
+-- answer to `most` tokens. How the path `ends` tells the API. Gives how many tokens the answers together may
+-- have then.
 function maxtokens.hold(list, body, start, found, ends, most)
   local row = row_of(ends)
   if row.holders then
-    hold_inner(list, body, start, found, row, most)
+    return hold_inner(list, body, start, found, row, most)
   elseif row.fields then
-    hold(list, body, start, found, row, max(1, floor(most / sharers(body, found, row, 1))))
+    local share = sharers(body, found, row, 1)
+    return share * hold(list, body, start, found, row, max(1, floor(most / share)))
   end
+  return row.mute and 0 or most
 end
 
 return maxtokens

@@ -112,6 +112,20 @@ local function put(self, out, key, value)
   end
 end
 
+-- What each limit is still to be charged beyond what it was on admission, or to be given back of that.
+local function owe(self, out, limits)
+  for i = 1, #limits do
+    local limit = limits[i]
+    local rest = (self.written[limit.key] or 0) - (tonumber(self.known[limit.paid]) or 0)
+    if limit.due then
+      put(self, out, limit.due, max(0, rest))
+    end
+    if limit.refund then
+      put(self, out, limit.refund, max(0, -rest))
+    end
+  end
+end
+
 local function put_all(self, handle, now)
   local out = metadata(handle)
   put(self, out, "cached_tokens", now.cached)
@@ -125,10 +139,8 @@ local function put_all(self, handle, now)
     local weights = self.costs[i]
     put(self, out, weights.key, now.cost or costs.sum(weights, now))
   end
-  for i = 1, #self.dues do
-    local limit = self.dues[i]
-    put(self, out, limit.due, max(0, (self.written[limit.key] or 0) - limit.paid))
-  end
+  owe(self, out, self.holds)
+  owe(self, out, self.dues)
 end
 
 -- Brings the metadata up to date, while the answer goes on.
@@ -159,12 +171,14 @@ local function finish(self, handle)
   put_all(self, handle, now)
 end
 
--- A meter for one answer, by the route's usage policy and weights, to a request of which the metadata says
--- `known`.
-function meter.new(policy, known, weights)
+-- A meter for one answer, by the route's usage policy, weights and holds, to a request of which the metadata
+-- says `known`.
+function meter.new(policy, known, weights, holds)
   return {
     policy = policy,
     costs = weights,
+    known = known,
+    holds = holds,
     prompt = tonumber(known.prompt_estimate) or 0,
     unestimated = known.unestimated,
     streamed = false, -- the answer is a stream of events

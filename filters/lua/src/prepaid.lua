@@ -119,17 +119,4 @@ function prepaid.note(handle, call, headers, body)
   end
 end
 
--- What an answer still has to be charged, by its limits: where it says so (`due`), of which number (`key`)
--- and what is `paid`.
-function prepaid.dues(list, known)
-  local out = {}
-  for i = 1, #list do
-    local limit = list[i]
-    if limit.due then
-      out[#out + 1] = { due = limit.due, key = limit.key, paid = known[limit.paid] or 0 }
-    end
-  end
-  return out
-end
-
 return prepaid

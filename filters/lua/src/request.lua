@@ -117,10 +117,11 @@ function request.counts(ends)
   return sub(ends, -12) == ":counttokens" or sub(ends, -22) == "/messages/count_tokens"
 end
 
--- The model (or "unknown"), the estimate of the prompt in tokens, the body to send instead, or nil, and
--- whether that asks for usage. The path says how it `ends` and which model is `in_path`: the upstream goes by
--- that one, whatever the body says. `kind` is the content type. With `force` usage is asked for; `most`, if
--- there is one, is how many tokens the answer may have.
+-- The model (or "unknown"), the estimate of the prompt in tokens, the body to send instead, or nil, whether
+-- that asks for usage, and with `most` how many tokens the answer may have then, where that is known. The
+-- path says how it `ends` and which model is `in_path`: the upstream goes by that one, whatever the body
+-- says. `kind` is the content type. With `force` usage is asked for; `most`, if there is one, is how many
+-- tokens the answer may have.
 function request.read(body, ends, in_path, kind, force, most)
   local found = json.spans()
   local start = json.document(body, WANTED, found)
@@ -128,16 +129,16 @@ function request.read(body, ends, in_path, kind, force, most)
   if not start then
     return name, ceil(#body / 4), nil, false
   end
-  local list, forced = nil, false
+  local list, forced, longest = nil, false, nil
   if force and found.from.stream and request.streams(ends) then
     list = {}
     forced = with_usage(list, body, start, found)
   end
   if most then
     list = list or {}
-    maxtokens.hold(list, body, start, found, ends, most)
+    longest = maxtokens.hold(list, body, start, found, ends, most)
   end
-  return name, estimate(body, found), list and edits.apply(list, body), forced
+  return name, estimate(body, found), list and edits.apply(list, body), forced, longest
 end
 
 return request

@@ -13,11 +13,9 @@ end
 -- What reads this answer: a meter, and for plain ones what can tell its events.
 local function reader(handle, headers, known)
   local route = context.answer(handle)
-  local self = { meter = meter.new(route.usage, known, route.costs) }
-  local paid = route.settle or route.prepay
-  if paid then
-    self.meter.dues = prepaid.dues(paid.limits, known)
-  end
+  local self = { meter = meter.new(route.usage, known, route.costs, route.holds) }
+  local calls = route.settle or route.prepay
+  self.meter.dues = calls and calls.limits or self.meter.dues
   settle.open(route.settle, self, headers)
   if not header.plain(headers) then
     return self

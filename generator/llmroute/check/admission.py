@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from llmroute import codes
 from llmroute.check.places import place
 from llmroute.diagnostic import Diagnostic, Origin
-from llmroute.plan import Mode, Plan, Route, Settle
+from llmroute.plan import Mode, Plan, Route
 from llmroute.settlement import hindrance, prepays, unreadable
 from llmroute.source import Document
 from llmroute.targets import Capabilities
 
-TO_COME: Final[frozenset[Mode | Settle]] = frozenset({Mode.RESERVE})
-"""What no emitter carries out yet. Who makes one work takes it out of here, and nothing else refuses it."""
-
 
 def check(plan: Plan, target: Capabilities, documents: Sequence[Document]) -> Iterator[Diagnostic]:
-    """Of each route: one finding per field."""
+    """Of each route: its mode, or for ``PrepaidPrompt`` each selector that stands in the way."""
     for route in plan.routes:
-        known = route.admission.origin
-        for field, value in (("mode", route.admission.mode), ("settle", route.admission.settle)):
-            origin = place(documents, known, (*known.path, field))
-            if value is Mode.RESERVE and not target.refunds:
-                message = f"mode: Reserve gives back what was not used; {target.target}'s rate limit service cannot"
-                hint = "use mode: PostPaid; llmroute run --ratelimit embedded takes refunds"
-                yield Diagnostic(codes.NO_REFUNDS, origin, message, hint)
-            elif value in TO_COME:
-                message = f"spec.admission.{field}: {value} is not supported by this version of llmroute"
-                hint = "remove it; it would otherwise be ignored"
-                yield Diagnostic(codes.NOT_YET, origin, message, hint)
-            elif value is Mode.PREPAID_PROMPT:
-                yield from _prepaid(route, origin, target)
+        admission = route.admission
+        origin = place(documents, admission.origin, (*admission.origin.path, "mode"))
+        if admission.mode is Mode.PREPAID_PROMPT:
+            yield from _prepaid(route, origin, target)
+        elif admission.mode is Mode.RESERVE and not target.refunds:
+            message = f"mode: Reserve gives back what was not used; {target.target}'s rate limit service cannot"
+            hint = "use mode: PostPaid; llmroute run --ratelimit embedded takes refunds"
+            yield Diagnostic(codes.NO_REFUNDS, origin, message, hint)
+        elif admission.mode is Mode.RESERVE and admission.max_tokens is None:
+            message = "mode: Reserve holds the longest answer of a request, and nothing says how long that is"
+            yield Diagnostic(codes.ENDLESS_HOLD, origin, message, "add spec.admission.maxTokens")
 
 
 def _prepaid(route: Route, origin: Origin, target: Capabilities) -> Iterator[Diagnostic]:

@@ -9,7 +9,7 @@ from llmroute import codes
 from llmroute.check.places import place
 from llmroute.diagnostic import Diagnostic, Severity
 from llmroute.encoding import reported_limit
-from llmroute.plan import Limit, Plan, Unit, Weights
+from llmroute.plan import Admission, Limit, Plan, Unit, Weights
 from llmroute.source import Document
 from llmroute.targets import Capabilities
 
@@ -26,7 +26,7 @@ def check(plan: Plan, target: Capabilities, documents: Sequence[Document]) -> It
             message = f"{target.target} takes {target.max_rules} limits in a route, not {len(limits)}"
             hint = "split the route by backend into several LLMRoutes"
             yield Diagnostic(codes.TOO_MANY, limits[target.max_rules].origin, message, hint)
-        yield from _look_alikes(limits)
+        yield from _look_alikes(limits, route.admission)
 
 
 def _unit(limit: Limit, target: Capabilities) -> Iterator[Diagnostic]:
@@ -44,7 +44,7 @@ def _weights(limit: Limit, weights: Weights, documents: Sequence[Document]) -> I
         yield Diagnostic(codes.NO_WEIGHT, origin, message, "give the tokens that it is to count a weight")
 
 
-def _look_alikes(limits: list[Limit]) -> Iterator[Diagnostic]:
+def _look_alikes(limits: list[Limit], admission: Admission) -> Iterator[Diagnostic]:
     """The service names the tightest limit by its number and window alone; a shadow it never names.
 
     Limits of different tokens with one quantity say the same in the headers, so they may look alike.
@@ -53,7 +53,7 @@ def _look_alikes(limits: list[Limit]) -> Iterator[Diagnostic]:
     for limit in limits:
         if limit.shadow:
             continue
-        other = first.setdefault((reported_limit(limit), limit.unit), limit)
+        other = first.setdefault((reported_limit(limit, admission), limit.unit), limit)
         if (other.kind, other.quantity) != (limit.kind, limit.quantity):
             message = (
                 f"{limit.quantity} {limit.kind} per {limit.unit.value.lower()} looks to the rate limit service like "

@@ -8,9 +8,8 @@ from typing import Final
 from llmroute import codes
 from llmroute.check.places import place
 from llmroute.diagnostic import Diagnostic, Severity
-from llmroute.encoding import Charge, encode
 from llmroute.plan import Plan, Route, Settle
-from llmroute.settlement import hindrance, unreadable
+from llmroute.settlement import by_usage, hindrance, unreadable
 from llmroute.source import Document
 from llmroute.targets import Capabilities
 
@@ -32,7 +31,7 @@ def check(plan: Plan, target: Capabilities, documents: Sequence[Document]) -> It
 
 
 def _unreadable(route: Route) -> Iterator[Diagnostic]:
-    found = (unreadable(limit) for _, limit in route.limits() if encode(limit).charge is Charge.USAGE)
+    found = (unreadable(limit) for _, limit in route.limits() if by_usage(route, limit))
     for selector in dict.fromkeys(selector for selector in found if selector):
         message = f"of a limit with this match the proxy {_STILL}: the filter has no RE2 to tell whether it applies"
         hint = "use Exact or Distinct, or say settle: Async"

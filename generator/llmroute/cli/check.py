@@ -8,9 +8,8 @@ import click
 
 from llmroute.check.counters import moved
 from llmroute.cli.exits import FINDINGS, Failure
-from llmroute.cli.inputs import as_json, read_all, show
+from llmroute.cli.inputs import as_json, read_all, say_bounds, show
 from llmroute.diagnostic import has_errors
-from llmroute.overshoot import summary
 from llmroute.pipeline import compile_policies
 from llmroute.plan import Plan
 from llmroute.targets import EG_VERSIONS, ENVOY_GATEWAY, TARGETS, Capabilities, capabilities
@@ -36,7 +35,7 @@ def command(files: Sequence[str], target: str, eg_version: str, form: str, again
     else:
         show(findings, err=False)
         if not has_errors(findings):
-            _say_bounds(compiled.plan)
+            say_bounds(compiled.plan, err=False)
         if not findings:
             limits = sum(1 for route in compiled.plan.routes for _ in route.limits())
             click.echo(f"no findings (LLMRoutes: {len(compiled.plan.routes)}, limits: {limits})")
@@ -50,10 +49,3 @@ def _plan_of(files: Sequence[str], target: Capabilities) -> Plan:
     if errors:
         raise Failure(f"--against needs a policy without errors: {errors[0]}")
     return compiled.plan
-
-
-def _say_bounds(plan: Plan) -> None:
-    for route in plan.routes:
-        bound = summary(route)
-        if bound:
-            click.echo(f"{route.origin}: note: {bound}")

@@ -12,6 +12,8 @@ import click
 
 from llmroute.cli.exits import Usage
 from llmroute.diagnostic import Diagnostic, field_name
+from llmroute.overshoot import summary
+from llmroute.plan import Plan
 
 STDIN = "-"
 
@@ -40,6 +42,14 @@ def show(diagnostics: Iterable[Diagnostic], *, err: bool) -> None:
     """Print findings, one line each."""
     for diagnostic in diagnostics:
         click.echo(str(diagnostic), err=err)
+
+
+def say_bounds(plan: Plan, *, err: bool) -> None:
+    """Print how far past its token limits each route can go, one line each."""
+    for route in plan.routes:
+        bound = summary(route)
+        if bound:
+            click.echo(f"{route.origin}: note: {bound}", err=err)
 
 
 def as_json(diagnostics: Iterable[Diagnostic]) -> str:

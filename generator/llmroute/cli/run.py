@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 import click
 
 from llmroute.cli.exits import FINDINGS, Failure, Usage
-from llmroute.cli.inputs import read_all, show
+from llmroute.cli.inputs import read_all, say_bounds, show
 from llmroute.cli.serving import serving
 from llmroute.diagnostic import has_errors
 from llmroute.local import services
 from llmroute.local.gateway import RateLimitService
 from llmroute.pipeline import compile_policies
-from llmroute.plan import Endpoint, Plan
+from llmroute.plan import Endpoint, Mode, Plan
 from llmroute.targets import ENVOY, capabilities
 
 _EMBEDDED = "embedded"
@@ -64,9 +64,15 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
     with serving(compiled.plan, service, _address("--listen", listen), fail_closed=not fail_open) as gateway:
         if not stop.is_set():
             click.echo(f"ready: {gateway.url}")
+            say_bounds(_reserving(compiled.plan), err=True)
         while not stop.wait(0.5):
             if gateway.envoy.exit_code is not None:
                 raise Failure(f"envoy ended with exit code {gateway.envoy.exit_code}:\n{gateway.envoy.log_tail()}")
+
+
+def _reserving(plan: Plan) -> Plan:
+    """The routes that only this command serves: ``check`` has no target to say their bounds for."""
+    return Plan(tuple(route for route in plan.routes if route.admission.mode is Mode.RESERVE))
 
 
 def _service(ratelimit: str, binary: str | None, redis: str | None) -> RateLimitService:

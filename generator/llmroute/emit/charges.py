@@ -1,12 +1,13 @@
-"""Which metadata of the filter holds what a limit charges, and how the filter is told of weights."""
+"""Which metadata of the filter holds what a limit charges, and how the filter is told of weights and holds."""
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Final
 
 from llmroute import names
 from llmroute.plan import Limit, Route, Token, Weights
-from llmroute.settlement import due_key, owes
+from llmroute.settlement import due_key, holds, owes, paid_key, refund_key
 
 _KEYS: Final = {
     Token.TOTAL: names.TOTAL_TOKENS,
@@ -45,6 +46,27 @@ def _cost(index: int, weights: Weights) -> dict[str, Any]:
         "completion": weights.completion,
         "reasoning": weights.reasoning,
     }
-    decimals = max(0, *(-int(value.as_tuple().exponent) for value in values.values()))
+    return {"key": cost_key(index), **_whole(values)}
+
+
+def holds_of(route: Route) -> list[dict[str, Any]]:
+    """For the filter: the limits that hold, and what a token of the prompt and one of the answer hold of each."""
+    return [_hold(route, limit) for _, limit in route.limits() if holds(route, limit)]
+
+
+def _hold(route: Route, limit: Limit) -> dict[str, Any]:
+    prompt, completion = limit.dearest
+    return {
+        "paid": paid_key(route, limit),
+        "due": due_key(route, limit),
+        "refund": refund_key(route, limit),
+        "key": metadata_key(route, limit),
+        **_whole({"prompt": prompt, "completion": completion}),
+    }
+
+
+def _whole(weights: dict[str, Decimal]) -> dict[str, int]:
+    """Whole numbers of 1/``scale``, so that sums are exact."""
+    decimals = max(0, *(-int(value.as_tuple().exponent) for value in weights.values()))
     scale = 10**decimals
-    return {"key": cost_key(index), "scale": scale, **{name: int(value * scale) for name, value in values.items()}}
+    return {"scale": scale, **{name: int(value * scale) for name, value in weights.items()}}

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from llmroute.emit.envoy_clusters import RATELIMIT_CLUSTER
 from llmroute.emit.envoy_rate_limits import rate_limits
-from llmroute.emit.envoy_types import http_filter, typed
+from llmroute.emit.envoy_types import RATELIMIT, http_filter, typed
 from llmroute.emit.filter_context import filter_context
 from llmroute.emit.settle import on_envoy
 from llmroute.plan import Backend, Route
@@ -15,7 +15,6 @@ from llmroute.render.lua import filter_source
 from llmroute.render.yaml import Block, Comment
 
 _LUA: Final = "envoy.filters.http.lua"
-_RATELIMIT: Final = "envoy.filters.http.ratelimit"
 _ROUTER: Final = "envoy.filters.http.router"
 _WHEN_AWAY: Final = {
     True: "Nothing passes unmetered while the service is away.",
@@ -50,7 +49,7 @@ class HttpFilters:
         }
         return [
             http_filter(_LUA, "lua.v3.Lua", {"default_source_code": {"inline_string": Block(filter_source())}}),
-            http_filter(_RATELIMIT, "ratelimit.v3.RateLimit", ratelimit),
+            http_filter(RATELIMIT, "ratelimit.v3.RateLimit", ratelimit),
             http_filter(_ROUTER, "router.v3.Router", {"suppress_envoy_headers": True}),
         ]
 
@@ -60,7 +59,7 @@ def route_config(route: Route, backend: Backend, domain: str) -> dict[str, Any]:
     return {
         **lua_config(route),
         # Here, not in the route's own rate_limits: those drop hits_addend without a word.
-        _RATELIMIT: typed(
+        RATELIMIT: typed(
             "ratelimit.v3.RateLimitPerRoute", {"domain": domain, "rate_limits": rate_limits(route, backend)}
         ),
     }

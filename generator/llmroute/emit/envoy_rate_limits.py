@@ -2,22 +2,39 @@
 
 Each limit has a chain of its own: first ``limit: <id>``, then one entry per selector. The same
 chain stands in the service's configuration, so both come from ``chain``. A token limit acts
-twice: a check that costs nothing, and the charge when the stream is done.
+twice: a check that costs nothing, and the charge when the stream is done. One that holds acts three
+times: the hold, the charge of what is beyond it, and the refund of what is left of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from llmroute import names
 from llmroute.emit.charges import charge_key
+from llmroute.emit.envoy_types import RATELIMIT
 from llmroute.encoding import Charge, encode
 from llmroute.plan import Backend, Limit, Match, Route, Selector
 from llmroute.render.yaml import Comment
-from llmroute.settlement import prepays
+from llmroute.settlement import holds, paid_key, prepays, refund_key
 
+_MARK: Final = Comment(
+    "The service knows a hold by this: all of a request's are counted, or nothing is.",
+    {"generic_key": {"descriptor_key": names.HOLD_KEY, "descriptor_value": "all-or-nothing"}},
+)
+_HELD_AT: Final = Comment(
+    "When the service counted the holds: a refund is for that window alone. A request that holds nothing has no such "
+    "time, and then there is no refund.",
+    {
+        "metadata": {
+            "descriptor_key": names.HELD_AT,
+            "metadata_key": {"key": RATELIMIT, "path": [{"key": names.HELD_AT}]},
+            "source": "DYNAMIC",
+        }
+    },
+)
 Entry = tuple[str, str | None]
 """Key and value of a descriptor's entry; None where the request's own value counts."""
 
@@ -38,21 +55,31 @@ def rate_limits(route: Route, backend: Backend) -> list[Any]:
 
 
 def _actions(route: Route, limit: Limit) -> Iterator[Any]:
-    encoded = encode(limit)
+    encoded = encode(limit, route.admission)
     first, *others = chain(limit)
     actions = [_unless_prepaid(first) if prepays(route, limit) else _action(first, None)]
     actions += [_action(entry, s) for entry, s in zip(others, limit.selectors, strict=True)]
     made: list[dict[str, Any]] = []
-    if encoded.check_cost is not None:
+    if encoded.check_cost is Charge.HOLD:
+        made.append({"actions": [*actions, _MARK], "hits_addend": _metadata(paid_key(route, limit))})
+    elif encoded.check_cost is not None:
         made.append({"actions": actions, "hits_addend": {"number": encoded.check_cost}})
     if encoded.charge:
         hits: dict[str, Any] = {"number": encoded.charge}
         if encoded.charge is Charge.USAGE:
-            hits = {"format": f"%DYNAMIC_METADATA({names.METADATA_NAMESPACE}:{charge_key(route, limit)})%"}
+            hits = _metadata(charge_key(route, limit))
         made.append({"actions": actions, "hits_addend": hits, "apply_on_stream_done": True})
+    if holds(route, limit):
+        refund = _metadata(refund_key(route, limit)) | {"is_negative_hits": True}
+        made.append({"actions": [*actions, _HELD_AT], "hits_addend": refund, "apply_on_stream_done": True})
     check, *rest = made
     yield Comment(encoded.comment, check)
     yield from rest
+
+
+def _metadata(key: str) -> dict[str, Any]:
+    """Hits that the filter's metadata says."""
+    return {"format": f"%DYNAMIC_METADATA({names.METADATA_NAMESPACE}:{key})%"}
 
 
 def _unless_prepaid(entry: Entry) -> dict[str, Any]:

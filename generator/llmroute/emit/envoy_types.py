@@ -6,6 +6,8 @@ from typing import Any, Final
 
 JWT_FILTER: Final = "envoy.filters.http.jwt_authn"
 """Verifies tokens, on both targets, and leaves their claims in dynamic metadata of this name."""
+RATELIMIT: Final = "envoy.filters.http.ratelimit"
+"""The rate limit filter; it keeps in dynamic metadata of this name what the service adds to a request's."""
 _TYPES: Final = "type.googleapis.com/envoy.extensions.filters.http"
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from llmroute import names
-from llmroute.emit.charges import costs
+from llmroute.emit.charges import costs, holds_of
 from llmroute.emit.envoy_types import JWT_FILTER
 from llmroute.encoding import counted, reported_limit
 from llmroute.plan import Identity, Limit, MetadataHeader, Route, Usage
+from llmroute.settlement import holds
 
 VERSION: Final = 1
 _GROWTH_BYTES: Final = 4096
@@ -25,9 +26,11 @@ def filter_context(route: Route, calls: Calls) -> dict[str, Any]:
     ``modelHeader``: the header to set from the body. ``defaults``: header -> value for a request
     that lacks it. ``limits``: what the service's answer means; ``reported`` and ``window`` (seconds)
     are in the answer, ``kind`` (``tokens`` or ``requests``), ``quantity`` and ``unit`` are not, nor is
-    ``what`` (``prompt tokens``), where that is more than the kind and no other limit looks the same.
+    ``what`` (``prompt tokens``), where that is more than the kind and no other limit looks the same, nor ``held``:
+    such a limit may refuse with something left.
     ``usage``: how an answer is metered that does not report it. ``maxTokens``: what a request may
-    ask for, where that is bounded. ``costs``: weighted sums to make. ``metadata``: headers to set from what
+    ask for, where that is bounded. ``costs``: weighted sums to make. ``holds``: limits whose check holds what a
+    request may take. ``metadata``: headers to set from what
     other filters found out. ``identity``: the header without which a request is a 401. ``backendHeader`` and
     ``backends``: who serves which model ("*" the rest), where the model chooses. ``bodyLimit``: bytes of the
     longest request body that may be held. ``settle`` and ``prepay``: how the filter charges an answer or admits
@@ -44,6 +47,8 @@ def filter_context(route: Route, calls: Calls) -> dict[str, Any]:
         context["maxTokens"] = route.admission.max_tokens
     if route.weighted:
         context["costs"] = costs(route)
+    if held := holds_of(route):
+        context["holds"] = held
     set_headers = [*_claim(route.identity), *(_metadata_header(header) for header in route.metadata_headers)]
     if set_headers:
         context["metadata"] = set_headers
@@ -57,15 +62,15 @@ def filter_context(route: Route, calls: Calls) -> dict[str, Any]:
 
 def place_among_told(route: Route, limit: Limit) -> int:
     """The place, from 1, among the context's ``limits``, of what is said of ``limit``, which is no shadow."""
-    return list(_told(route)).index(_as_told(limit)) + 1
+    return list(_told(route)).index(_as_told(route, limit)) + 1
 
 
 _Told = tuple[int, int, str]
 
 
-def _as_told(limit: Limit) -> _Told:
+def _as_told(route: Route, limit: Limit) -> _Told:
     """What of a limit is in the service's answer, and what kind it is."""
-    return reported_limit(limit), limit.unit.seconds, limit.kind.value
+    return reported_limit(limit, route.admission), limit.unit.seconds, limit.kind.value
 
 
 def _limits(route: Route) -> list[dict[str, Any]]:
@@ -77,7 +82,7 @@ def _told(route: Route) -> dict[_Told, dict[str, Any]]:
     for _, limit in route.limits():
         if limit.shadow:
             continue  # nobody is told of it
-        key = _as_told(limit)
+        key = _as_told(route, limit)
         what = counted(limit)
         same = key not in limits or limits[key].get("what", limit.kind.value) == what
         limits[key] = {
@@ -87,6 +92,8 @@ def _told(route: Route) -> dict[_Told, dict[str, Any]]:
             "quantity": limit.quantity,
             "unit": limit.unit.value.lower(),
         } | ({"what": what} if same and what != limit.kind else {})
+        if holds(route, limit):
+            limits[key]["held"] = True
     return limits
 
 

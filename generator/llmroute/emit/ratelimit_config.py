@@ -8,7 +8,7 @@ from llmroute.emit.artifact import Artifact
 from llmroute.emit.envoy_rate_limits import chain
 from llmroute.encoding import encode
 from llmroute.lower import DEFAULT_NAMESPACE
-from llmroute.plan import Limit, Plan, Route
+from llmroute.plan import Admission, Limit, Plan, Route
 from llmroute.render.yaml import Comment, dump
 
 
@@ -25,12 +25,12 @@ def ratelimit_config(plan: Plan) -> tuple[Artifact, ...]:
 
 
 def _config(route: Route) -> dict[str, Any]:
-    descriptors = [_descriptor(limit) for _, limit in route.limits()]
+    descriptors = [_descriptor(limit, route.admission) for _, limit in route.limits()]
     return {"domain": domain(route), "descriptors": descriptors}
 
 
-def _descriptor(limit: Limit) -> Comment:
-    encoded = encode(limit)
+def _descriptor(limit: Limit, admission: Admission) -> Comment:
+    encoded = encode(limit, admission)
     inner: dict[str, Any] = {
         "rate_limit": {"unit": limit.unit.value.lower(), "requests_per_unit": encoded.reported},
     }

@@ -17,7 +17,7 @@ from llmroute.emit.filter_context import Calls, place_among_told
 from llmroute.emit.ratelimit_config import domain
 from llmroute.encoding import encode
 from llmroute.plan import Backend, Limit, Match, Route
-from llmroute.settlement import books, due_key, owes, paid_key, prepays
+from llmroute.settlement import books, due_key, holds, owes, paid_key, prepays, refund_key
 
 _TIMEOUT_MS: Final = 1000
 """As long as a check may take: a client waits no longer for the end of its answer than for its beginning."""
@@ -68,7 +68,7 @@ def _prepay(route: Route, limits: _Limits) -> dict[str, Any]:
     return {
         "header": names.PREPAID_HEADER,
         "limits": [
-            {"check": encode(limit).check_cost, "of": place_among_told(route, limit)}
+            {"check": encode(limit, route.admission).check_cost, "of": place_among_told(route, limit)}
             | (_due(route, limit) if owes(route, limit) else {})
             | counter
             for limit, counter in checked
@@ -77,8 +77,9 @@ def _prepay(route: Route, limits: _Limits) -> dict[str, Any]:
 
 
 def _due(route: Route, limit: Limit) -> dict[str, Any]:
-    paid = {"paid": paid_key(route, limit)} if prepays(route, limit) else {}
-    return {"due": due_key(route, limit), "key": metadata_key(route, limit)} | paid
+    paid = {"paid": paid_key(route, limit)} if prepays(route, limit) or holds(route, limit) else {}
+    refund = {"refund": refund_key(route, limit)} if holds(route, limit) else {}
+    return {"due": due_key(route, limit), "key": metadata_key(route, limit)} | paid | refund
 
 
 def _headers(counters: Iterable[dict[str, Any]]) -> Iterable[str]:

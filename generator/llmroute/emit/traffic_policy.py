@@ -51,7 +51,7 @@ def _circuit_breaker(most: int) -> dict[str, Any]:
 
 
 def _rule(route: Route, backend: Backend | None, limit: Limit) -> Comment:
-    encoded = encode(limit)
+    encoded = encode(limit, route.admission)
     headers: list[dict[str, Any] | Comment] = [_selector(s) for s in limit.selectors]
     if backend and route.tells(backend):
         headers.insert(0, {"type": "Exact", "name": names.BACKEND_HEADER, "value": backend.name})

@@ -26,7 +26,7 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
         OSError: when there are not so many.
     """
     end = _first_ephemeral()
-    ports = list(range(_FIRST if _FIRST < end else end // 2, end))
+    ports = list(range(_FIRST if end > _FIRST else end // 2, end))
     random.shuffle(ports)
     with ExitStack() as stack:
         found: list[int] = []

@@ -3,16 +3,22 @@
 For laptops and tests. It serves ``envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit`` without
 TLS, reads the same configuration files as the real service, and forgets all counts when it stops.
 gRPC and the protobufs are imported when it starts, not before: they take longer than the rest of us.
+
+Beyond the real service it takes refunds and holds (``admission.mode: Reserve``): an
+entry ``llmroute_hold`` of a descriptor makes it a hold, the answer's dynamic metadata then says when that was
+counted, and an entry ``llmroute_held_at`` of a refund says it back. Neither is part of a counter's name.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Self
 
+from llmroute import names
 from llmroute.limiter.config import ConfigError, Domain, Rate, parse
 from llmroute.limiter.limiter import Decision, Descriptor, Limiter, RequestError, Status
 from llmroute.limiter.window import Clock, Unit
@@ -22,6 +28,7 @@ from llmroute.local.ports import port_is_free
 _THREADS: Final = 4
 _STOP_WITHIN: Final = 1.0
 """Seconds that calls in flight get to finish."""
+_OURS: Final = frozenset({names.HOLD_KEY, names.HELD_AT})
 _IS_NEGATIVE_HITS: Final = 4
 """Field of ``RateLimitDescriptor`` in Envoy 1.39's API; xds-protos 1.85 does not know it yet."""
 
@@ -134,14 +141,22 @@ class _Servicer:
             decision = self._limiter.should_rate_limit(request.domain, descriptors, request.hits_addend)
         except RequestError as error:
             context.abort(grpc.StatusCode.UNKNOWN, str(error))
+        if decision.held_at is not None and not context.is_active():
+            # Who asked has left or waits no longer, and will never give back what was counted for it.
+            undone = [_undone(each, decision.held_at) for each in descriptors]
+            self._limiter.should_rate_limit(request.domain, undone, request.hits_addend)
         return self._response(decision)
 
     def _descriptor(self, wire: Any) -> Descriptor:
+        entries = [(entry.key, entry.value) for entry in wire.entries]
+        said = dict(entries)
         return Descriptor(
-            tuple((entry.key, entry.value) for entry in wire.entries),
+            tuple(entry for entry in entries if entry[0] not in _OURS),
             wire.hits_addend.value if wire.HasField("hits_addend") else None,
             self._is_negative(wire),
             _override(wire.limit) if wire.HasField("limit") else None,
+            names.HOLD_KEY in said,
+            _seconds(said[names.HELD_AT]) if names.HELD_AT in said else None,
         )
 
     def _is_negative(self, wire: Any) -> bool:
@@ -151,9 +166,12 @@ class _Servicer:
         return any(field.data for field in unknown if field.field_number == _IS_NEGATIVE_HITS)
 
     def _response(self, decision: Decision) -> Any:
-        return self._messages.RateLimitResponse(
+        response = self._messages.RateLimitResponse(
             overall_code=int(decision.code), statuses=[self._status(each) for each in decision.statuses]
         )
+        if decision.held_at is not None:
+            response.dynamic_metadata.update({names.HELD_AT: str(decision.held_at)})  # a descriptor takes text alone
+        return response
 
     def _status(self, status: Status) -> Any:
         response = self._messages.RateLimitResponse
@@ -166,6 +184,17 @@ class _Servicer:
         if status.reset is not None:
             wire.duration_until_reset.seconds = status.reset
         return wire
+
+
+def _undone(descriptor: Descriptor, held_at: int) -> Descriptor:
+    """What takes back what ``descriptor`` has counted."""
+    return dataclasses.replace(descriptor, is_negative_hits=True, hold=False, held_at=held_at)
+
+
+def _seconds(text: str) -> int:
+    if not text.isascii() or not text.isdecimal():
+        raise RequestError(f"{names.HELD_AT} must be Unix seconds, not {text!r}")
+    return int(text)
 
 
 def _override(wire: Any) -> Rate:

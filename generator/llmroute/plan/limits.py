@@ -93,3 +93,12 @@ class Limit:
     origin: Origin
     counts: Token | Weights = Token.TOTAL
     shadow: bool = False
+
+    @property
+    def dearest(self) -> tuple[Decimal, Decimal]:
+        """The most that a token of the prompt and one of the answer cost."""
+        if isinstance(self.counts, Weights):
+            weights = self.counts
+            prompt = max(weights.prompt, weights.cached_prompt, weights.cache_write)
+            return prompt, max(weights.completion, weights.reasoning)
+        return Decimal(self.counts is not Token.COMPLETION), Decimal(self.counts is not Token.PROMPT)

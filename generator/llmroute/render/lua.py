@@ -30,6 +30,7 @@ MODULES: Final = (
     "path",
     "multipart",
     "edits",
+    "hold",
     "maxtokens",
     "request",
     "identity",
@@ -45,8 +46,8 @@ MODULES: Final = (
 """The modules of ``filters/lua/src`` in the order in which they need each other."""
 
 _HEADER: Final = """\
--- The llmroute filter: meters LLM traffic and sets what its limits select on. Made by tools/bundle_filter.py; its
--- readable source is filters/lua/src of llmroute, here without comments and with short names. Apache-2.0.
+-- The llmroute filter, made by tools/bundle_filter.py: its readable source is filters/lua/src of llmroute,
+-- here without comments and with short names. Apache-2.0.
 """
 _BARE: Final = frozenset(range(32, 127)) - {ord('"'), ord("\\")}
 

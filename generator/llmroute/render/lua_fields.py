@@ -33,7 +33,7 @@ _CONTEXT: Final = frozenset(
     | {"key", "scale", "prompt", "cachedPrompt", "cacheWrite", "completion", "reasoning"}
     | {"header", "namespace", "path", "default", "name", "models"}
     | {"cluster", "domain", "timeoutMs", "headers", "due", "entries", "match", "value"}
-    | {"prepay", "check", "of", "paid"}
+    | {"prepay", "check", "of", "holds", "held", "paid", "refund"}
 )
 # Texts have these as methods.
 _STRING: Final = frozenset(

@@ -1,4 +1,4 @@
-"""Makes a Lua 5.1 source small, but no puzzle: its statements keep their lines, and each local its first letter."""
+"""Makes a Lua 5.1 source small, but no puzzle: each local keeps its first letter."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from llmroute.render.lua_tokens import Token, tokenise
 def squeeze(source: str) -> str:
     """The source without comments, blank lines and needless blanks, its locals under short names.
 
-    A list becomes one line, every other line stays one. Globals, fields, keys and strings stay what they are: the
-    engine makes the same bytecode of both.
+    Where a blank has to stay that was the end of a line, it still is one. Globals, fields, keys and strings stay what
+    they are: the engine makes the same bytecode of both.
 
     Raises:
         ValueError: names the line and the text that is no Lua 5.1.
@@ -35,19 +35,10 @@ def squeeze_tokens(source: str, read: Sequence[Token]) -> str:
     short = _shorten(tokens, names)
     texts = [short[local] if (local := names.get(place)) else token.text for place, token in enumerate(tokens)]
     gaps = [
-        "\n"
-        if after.line > before.last_line and not _in_list(left, right)
-        else " "
-        if _needs_blank(left, right)
-        else ""
+        ("\n" if after.line > before.last_line else " ") if _needs_blank(left, right) else ""
         for (before, after), (left, right) in zip(pairwise(tokens), pairwise(texts), strict=True)
     ]
     return "".join(chain.from_iterable(zip_longest(texts, gaps, fillvalue="")))
-
-
-def _in_list(left: str, right: str) -> bool:
-    """Does a list go on from one to the other, or begin or end there?"""
-    return left in {"{", "(", ","} or right in {"}", ")"}
 
 
 def _shorten(tokens: Sequence[Token], names: Names) -> dict[Local, str]:

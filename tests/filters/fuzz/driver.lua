@@ -18,6 +18,8 @@ local KEYS = {
   "unmetered",
   "unestimated",
   "filter_error",
+  "paid_1",
+  "refund_1",
 }
 
 local function say(metadata)

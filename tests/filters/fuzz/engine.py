@@ -15,13 +15,23 @@ from llmroute.render.lua import JSON, MODULES, bundle, lua_literal
 HERE: Final = Path(__file__).parent
 SOURCES: Final = HERE.parents[2] / "filters" / "lua" / "src"
 
+HOLD: Final[dict[str, Any]] = {
+    "paid": "paid_1",
+    "due": "due_1",
+    "refund": "refund_1",
+    "key": "total_tokens",
+    "scale": 2,
+    "prompt": 1,
+    "completion": 3,
+}
+"""A limit that holds what a request may take: half a token for one of its prompt, one and a half for one of its answer."""
 POLICIES: Final[tuple[dict[str, Any], ...]] = (
     {},
     {"usage": {"onMissing": "Free"}},
     {"usage": {"onMissing": "Fixed", "fixedTokens": 77, "includeUsage": "Keep"}},
     {"usage": {"onMissing": "Estimate", "onDisconnect": "Free", "includeUsage": "Force"}},
-    {"maxTokens": 1000, "bodyLimit": 600},
-    {"maxTokens": 7, "usage": {"includeUsage": "Keep"}},
+    {"maxTokens": 1000, "bodyLimit": 600, "holds": [HOLD]},
+    {"maxTokens": 7, "usage": {"includeUsage": "Keep"}, "holds": [HOLD]},
 )
 """What routes tell the filter; a case names one by its index."""
 

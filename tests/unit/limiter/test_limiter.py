@@ -114,6 +114,76 @@ def test_a_new_window_begins_empty(limiter: Limiter, clock: Clock) -> None:
     assert limiter.counters() == {"d_long_x_0": 1, "d_user_amy_660": 1}
 
 
+def held(hits: int, name: str = "amy", key: str = "user") -> Descriptor:
+    """A hold of the user's limit, or of another."""
+    return Descriptor(((key, name),), hits, hold=True)
+
+
+def given_back(hits: int, held_at: int | None, key: str = "user") -> Descriptor:
+    """Hits of a hold, given back."""
+    return Descriptor(((key, "amy"),), hits, is_negative_hits=True, held_at=held_at)
+
+
+def test_a_hold_is_counted_while_it_fits(limiter: Limiter, clock: Clock) -> None:
+    """Up to the limit itself, and the answer says when; the one that does not fit counts nothing."""
+    clock.now += 7.9
+    fits = limiter.should_rate_limit("d", [held(1)]), limiter.should_rate_limit("d", [held(2)])
+    assert [(decision.code, decision.held_at) for decision in fits] == [(Code.OK, 607)] * 2
+    over = limiter.should_rate_limit("d", [held(1)])
+    assert (over.code, over.held_at) == (Code.OVER_LIMIT, None)
+    assert limiter.counters() == {"d_user_amy_600": 3}
+
+
+def test_no_counter_of_a_refused_hold_moves(limiter: Limiter) -> None:
+    """Neither of other holds nor of what is no hold, wherever it stands, and what remains is said of them as they are."""
+    limiter.should_rate_limit("d", [user(2)])
+    decision = limiter.should_rate_limit(
+        "d",
+        [held(1), Descriptor((("long", "x"),)), held(4, "ben"), Descriptor((("shadow", "x"),)), held(1, key="none")],
+    )
+    assert (decision.code, decision.held_at) == (Code.OVER_LIMIT, None)
+    assert [status.code for status in decision.statuses] == [Code.OK, Code.OK, Code.OVER_LIMIT, Code.OK, Code.OK]
+    assert [status.remaining for status in decision.statuses] == [1, 3, 0, 0, 0]
+    assert limiter.counters() == {"d_user_amy_600": 2, "d_long_x_0": 0, "d_user_ben_600": 0, "d_shadow_x_600": 0}
+
+
+def test_two_holds_of_one_counter_count_together(limiter: Limiter) -> None:
+    """Both or neither."""
+    assert limiter.should_rate_limit("d", [held(2), held(2)]).code == Code.OVER_LIMIT
+    assert limiter.counters() == {"d_user_amy_600": 0}
+    assert limiter.should_rate_limit("d", [held(2), held(1)]).code == Code.OK
+    assert limiter.counters() == {"d_user_amy_600": 3}
+
+
+def test_a_charge_goes_past_the_limit_as_ever(limiter: Limiter) -> None:
+    """Only holds are all or nothing: what was used is used."""
+    limiter.should_rate_limit("d", [held(3)])
+    decision = limiter.should_rate_limit("d", [user(4), given_back(0, 600)])
+    assert (decision.code, decision.held_at) == (Code.OVER_LIMIT, None)
+    assert limiter.counters() == {"d_user_amy_600": 7}
+
+
+def test_a_hold_is_given_back_to_its_own_window(limiter: Limiter, clock: Clock) -> None:
+    """Up to the last moment of it."""
+    held_at = limiter.should_rate_limit("d", [held(3)]).held_at
+    clock.now = 659.9
+    limiter.should_rate_limit("d", [given_back(2, held_at)])
+    assert limiter.counters() == {"d_user_amy_600": 1}
+
+
+@pytest.mark.parametrize("later", [60.0, 119.0, 3600.0, -1.0])
+def test_a_hold_is_never_given_back_to_another_window(limiter: Limiter, clock: Clock, later: float) -> None:
+    """Neither to the next nor, when a clock is set back, to the one before. A limit whose window still runs has it."""
+    held_at = limiter.should_rate_limit("d", [held(3), held(3, key="long")]).held_at
+    clock.now += later
+    limiter.should_rate_limit("d", [user(2)])
+    now = f"d_user_amy_{int(clock.now) // 60 * 60}"
+    limiter.should_rate_limit("d", [given_back(2, held_at), given_back(2, held_at, "long")])
+    assert (limiter.counters()[now], limiter.counters()["d_long_amy_0"]) == (2, 1)
+    limiter.should_rate_limit("d", [given_back(2, None)])
+    assert limiter.counters()[now] == 0, "a refund that does not say when is one of now"
+
+
 def test_what_has_no_limit_is_ok(limiter: Limiter) -> None:
     """No status limit, nothing counted: unknown domains, unknown keys, other depths, no entries."""
     unknown = Descriptor((("other", "x"),))
@@ -177,6 +247,27 @@ def test_reset_forgets_every_count(limiter: Limiter) -> None:
     limiter.should_rate_limit("d", [user()])
     limiter.reset()
     assert limiter.counters() == {}
+
+
+def test_holds_never_pass_the_limit_among_threads(clock: Clock) -> None:
+    """Eight threads hold 30 of 100 each, many times, and give back what they got: never more than three at once."""
+    limiter = Limiter(
+        [parse(CONFIG.replace("requests_per_unit: 3, name: three", "requests_per_unit: 100"), "t")], clock
+    )
+    most = []
+
+    def hold_and_give_back(_: int) -> bool:
+        held_at = limiter.should_rate_limit("d", [held(30)]).held_at
+        if held_at is None:
+            return False
+        most.append(limiter.counters()["d_user_amy_600"])
+        limiter.should_rate_limit("d", [given_back(30, held_at)])
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(hold_and_give_back, range(2000))) == len(most) > 0
+    assert max(most) <= 90
+    assert limiter.counters() == {"d_user_amy_600": 0}
 
 
 def test_no_hit_is_lost_among_threads(limiter: Limiter) -> None:

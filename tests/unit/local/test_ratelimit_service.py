@@ -12,9 +12,10 @@ import grpc
 import pytest
 from envoy.service.ratelimit.v3 import rls_pb2, rls_pb2_grpc
 
-from llmroute.limiter import ConfigError
+from llmroute import names
+from llmroute.limiter import ConfigError, Limiter, parse
 from llmroute.local.errors import LocalError, StartError
-from llmroute.local.ratelimit_service import EmbeddedRateLimit
+from llmroute.local.ratelimit_service import EmbeddedRateLimit, _Servicer
 
 CONFIG = """\
 domain: d
@@ -111,6 +112,65 @@ def test_negative_hits_are_a_refund(ask: Ask, service: EmbeddedRateLimit) -> Non
     refund.descriptors[0].MergeFromString(IS_NEGATIVE_HITS)
     assert ask(refund).statuses[0].limit_remaining == 1
     assert service.counters() == {"d_user_amy_3600": 1}
+
+
+def marked(message: Any, key: str, value: str, *, first: bool = False) -> Any:
+    """The same with one entry more, which is no part of the limit."""
+    descriptor = message.descriptors[0]
+    entries = [(each.key, each.value) for each in descriptor.entries]
+    entries.insert(0 if first else len(entries), (key, value))
+    descriptor.ClearField("entries")
+    for each in entries:
+        descriptor.entries.add(key=each[0], value=each[1])
+    return message
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_hold_says_when_it_was_counted(ask: Ask, service: EmbeddedRateLimit, first: bool) -> None:
+    """As text, which is all that Envoy makes a descriptor of; its mark is no part of the counter's name."""
+    answer = ask(marked(request(hits=2), names.HOLD_KEY, "yes", first=first))
+    assert (answer.overall_code, dict(answer.dynamic_metadata)) == (OK, {names.HELD_AT: "3610"})
+    answer = ask(marked(request(hits=1), names.HOLD_KEY, "yes", first=first))
+    assert (answer.overall_code, answer.HasField("dynamic_metadata")) == (OVER_LIMIT, False)
+    assert service.counters() == {"d_user_amy_3600": 2}
+
+
+@pytest.mark.parametrize(("held_at", "left"), [("3610", 1), ("3600", 1), ("3599", 2), ("7200", 2)])
+def test_what_was_held_is_given_back_to_its_window(
+    ask: Ask, service: EmbeddedRateLimit, held_at: str, left: int
+) -> None:
+    """To no other one."""
+    ask(marked(request(hits=2), names.HOLD_KEY, "yes"))
+    refund = marked(request(hits=1), names.HELD_AT, held_at)
+    refund.descriptors[0].MergeFromString(IS_NEGATIVE_HITS)
+    ask(refund)
+    assert service.counters() == {"d_user_amy_3600": left}
+
+
+@pytest.mark.parametrize("held_at", ["", "-1", "now", "1.5"])
+def test_a_time_that_is_none_is_an_error(ask: Ask, service: EmbeddedRateLimit, held_at: str) -> None:
+    """And nothing is given back."""
+    ask(request(hits=2))
+    with pytest.raises(grpc.RpcError, match="must be Unix seconds"):
+        ask(marked(request(hits=1), names.HELD_AT, held_at))
+    assert service.counters() == {"d_user_amy_3600": 2}
+
+
+class Gone:
+    """The context of a call that nobody waits for any more."""
+
+    def is_active(self) -> bool:
+        """Say so."""
+        return False
+
+
+def test_who_waits_no_longer_holds_nothing(config: Path) -> None:
+    """A hold that is counted after its caller has given up is taken back; a charge is not."""
+    limiter = Limiter([parse(config.read_text(), "d.yaml")], lambda: 3610.0)
+    servicer = _Servicer(limiter)
+    for message in (marked(request(value="held", hits=2), names.HOLD_KEY, "yes"), request(value="charged", hits=2)):
+        assert servicer.ShouldRateLimit(message, Gone()).overall_code == OK
+    assert limiter.counters() == {"d_user_held_3600": 0, "d_user_charged_3600": 2}
 
 
 def test_an_override_of_envoy_is_the_limit(ask: Ask) -> None:
