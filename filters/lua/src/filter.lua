@@ -183,6 +183,10 @@ end
 -- One piece through the reader. Gives the bytes that go on, and whether the reader broke.
 local function pass(handle, reader, chunk)
   local body = guard(handle, bytes, chunk) or ""
+  if body == "" and not reader.settle then
+    -- HTTP/1 ends in an empty piece.
+    return body, false
+  end
   local ok, out = pcall(response.push, reader, handle, body)
   if not ok then
     fault(handle, out)

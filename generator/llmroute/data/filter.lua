@@ -2663,6 +2663,9 @@ b2(h,r)
 end
 local function p(h,r,c)
 local b=g(h,b,c)or""
+if b==""and not r.settle then
+return b,false
+end
 local o,o2=P(R3.p,r,h,b)
 if not o then
 f(h,o2)
