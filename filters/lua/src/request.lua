@@ -19,6 +19,8 @@ for name in pairs(maxtokens.names) do
   WANTED[name] = true
 end
 local INCLUDE = json.names("include_usage")
+-- Room that is used again and again; no yield comes between.
+local FOUND = json.spans()
 
 local request = {}
 
@@ -122,7 +124,7 @@ end
 -- that one, whatever the body says. `kind` is the content type. With `force` usage is asked for; `most`, if
 -- there is one, is how many tokens the answer may have.
 function request.read(body, ends, in_path, kind, force, most)
-  local found = json.spans()
+  local found = FOUND
   local start = json.document(body, WANTED, found)
   local name = in_path and named(in_path) or in_body(body, start, found, kind)
   if not start then

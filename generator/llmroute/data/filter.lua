@@ -448,7 +448,6 @@ completion={"eval_count"},
 c2={},
 },
 }
-local W={"tokens","billed_units"}
 local F2,I={},{}
 local function f(p)
 local o,i=M2(p,"^([^.]+)%.?(.*)$")
@@ -471,7 +470,7 @@ f2(r.c2)
 f2({r.reasoning})
 f2({r.t2})
 end
-f2(W)
+f2({"tokens","billed_units"})
 local u={}
 local function c(v)
 return v<M and v or M
@@ -495,40 +494,7 @@ return nil
 end
 return E(c(v))+0
 end
-local function f(b,a)
-local f,f2=s(),{}
-if not J.m3(b,a,F2,f)then
-return nil,f
-end
-for i=1,f.c do
-local n2=f[i]
-local i=I[n2]
-if not i then
-f2[n2]=n(b,f,n2)
-else
-local d=s()
-if J.m3(b,f.f[n2],i.n3,d)then
-f2[i.path]=n(b,d,i.n3[1])
-end
-end
-end
-return u.n4(f2)and f2,f
-end
-function u.f2(b,a,w)
-local f2,f3=f(b,a)
-if f2 and not w then
-return f2
-end
-for i=1,#W do
-local f3=f3.f[W[i]]
-f2=f3 and f(b,f3)
-if f2 then
-return f2
-end
-end
-return nil
-end
-local function s(f,l)
+local function s2(f,l)
 local a
 for i=1,#l do
 local o=f[l[i]]
@@ -536,17 +502,9 @@ a=o and(a or 0)+o or a
 end
 return a
 end
-local function f(f,l)
-for i=1,#l do
-if f[l[i]]then
-return f[l[i]]
-end
-end
-return 0
-end
 local function r(f)
 for i=1,#R do
-if s(f,R[i].prompt)or s(f,R[i].completion)then
+if s2(f,R[i].prompt)or s2(f,R[i].completion)then
 return R[i]
 end
 end
@@ -557,13 +515,46 @@ end
 end
 return nil
 end
+local f,d=s(),s()
+local function f2(b,a)
+if not J.m3(b,a,F2,f)then
+return nil
+end
+local f2={}
+for i=1,f.c do
+local n2=f[i]
+local i=I[n2]
+if not i then
+f2[n2]=n(b,f,n2)
+elseif J.m3(b,f.f[n2],i.n3,d)then
+f2[i.path]=n(b,d,i.n3[1])
+end
+end
+return r(f2)and f2
+end
+function u.f2(b,a,w)
+local f3=f2(b,a)
+if f3 and not w then
+return f3
+end
+local t,b2=f.f.tokens,f.f.billed_units
+return t and f2(b,t)or b2 and f2(b,b2)or nil
+end
+local function f(f,l)
+for i=1,#l do
+if f[l[i]]then
+return f[l[i]]
+end
+end
+return 0
+end
 function u.n4(f2)
 local r=r(f2)
 if not r then
 return nil
 end
-local p=c(s(f2,r.prompt)or 0)
-local c2=c(s(f2,r.completion)or 0)
+local p=c(s2(f2,r.prompt)or 0)
+local c2=c(s2(f2,r.completion)or 0)
 return{
 prompt=p,
 completion=c2,
@@ -1022,7 +1013,7 @@ end
 end
 return o and C(o)
 end
-function s.f4(s,s2)
+function s.f3(s,s2)
 local o=s.h2 and{}or nil
 if s.c>0 then
 t(s,s2,o,"","")
@@ -1257,7 +1248,7 @@ w6=w,
 b7=b,
 r5=r,
 w5=w2,
-f4=f2,
+f3=f2,
 }
 end
 return m
@@ -1351,6 +1342,7 @@ local W=J.n3(
 "contentBlockIndex"
 )
 local U=J.n3("usage")
+local F2,I=J.s5(),J.s5()
 local L={
 ['"message_stop"']=true,
 ['"message-end"']=true,
@@ -1398,29 +1390,28 @@ return not e
 end
 return h(d,f)or f2.done~=nil and B(d,f2.done)==102
 end
-local function n(s,d,n)
-local a=s.f3.f[n]
+local function n(d,n)
+local a=F2.f[n]
 if not a or B(d,a)~=123 then
 return nil
 end
-local i=J.s5()
-local f2=m(d,a,U,i)and i.f.usage
+local f2=m(d,a,U,I)and I.f.usage
 return f2 and f(d,f2)
 end
 local function r(s2,d,d2)
-local f2,m=s2.f3.f,s2.m
+local f2,m=F2.f,s2.m
 local a=f2.usage or f2.usageMetadata
 local f3=a and f(d,a)
 if not f3 and f2.type and f2.message then
-local b=n(s2,d,"message")
+local b=n(d,"message")
 if b then
 m:b7(b)
 return
 end
 end
 f3=f3
-or n(s2,d,"response")
-or(f2.delta and not d2 and n(s2,d,"delta"))
+or n(d,"response")
+or(f2.delta and not d2 and n(d,"delta"))
 or(f2.meta and f(d,f2.meta,true))
 or(f2.done and B(d,f2.done)==116 and f(d,s(d,1)))
 if f3 then
@@ -1444,7 +1435,7 @@ end
 return nil
 end
 local function l(s,d,f,t)
-local f2=s.f3
+local f2=F2
 local n=f2.f.choices and"choices"or f2.f.candidates and"candidates"or"delta"
 local s2=f2.f[n]and E3.l8(s.e4,d,f2.f[n],f2.t[n])
 if s2 then
@@ -1459,7 +1450,7 @@ s2.m:delta()
 local s=s2.a and s3-s2.s or 0
 return s2.f and s2.f+s,s2.f and s2.t+s
 end
-local f,h=s2.f3,s2.m.h3
+local f,h=F2,s2.m.h3
 local s=B(d,s(d,1))==123 and J.d2(d,W,f)
 if not s then
 s2.m.e3=s2.m.e3 or F(d,"^[ \t]*%[DONE%]")~=nil
@@ -1496,7 +1487,6 @@ local e2={}
 function e2.n2(m)
 return{
 m=m,
-f3=J.s5(),
 e4=E3.n2(),
 s=0,
 f=nil,
@@ -1575,7 +1565,7 @@ end
 function c.settle(h)
 return s(c2(h))
 end
-function c.f6(h)
+function c.f5(h)
 return l(c2(h):get("usage")).includeUsage~="Keep"
 end
 function c.a4(h)
@@ -1911,6 +1901,7 @@ for n in pairs(K.n3)do
 W[n]=true
 end
 local I=J.n3("include_usage")
+local F2=J.s5()
 local r2={}
 local function n(n)
 n=n and h(n)
@@ -1990,7 +1981,7 @@ function r2.c4(e)
 return S(e,-12)==":counttokens"or S(e,-22)=="/messages/count_tokens"
 end
 function r2.r2(b,e2,i2,k,f,m)
-local f2=J.s5()
+local f2=F2
 local s=J.d2(b,W,f2)
 local n=i2 and n(i2)or i(b,s,f2,k)
 if not s then
@@ -2215,7 +2206,7 @@ end
 p[#p+1]=f(26,R(8)..v(h))
 return C(p)
 end
-function r.f5(d2,c,b)
+function r.f4(d2,c,b)
 local p={f(10,d2)}
 for i=1,#c do
 p[i+1]=f(18,d(c[i],b and c[i].h6 or 0))
@@ -2355,7 +2346,7 @@ if n then
 c[#c+1]={due=l.due,h6=h,entries=n}
 end
 end
-return c[1]and{route=r,c5=c,l7=R2.f5(r.domain,c)}
+return c[1]and{route=r,c5=c,l7=R2.f4(r.domain,c)}
 end
 function s.a2(c,b)
 local r=c.route
@@ -2367,7 +2358,7 @@ local h={
 ["te"]="trailers",
 }
 if b then
-return r.cluster,h,R2.f5(r.domain,c.c5,true),B2,true
+return r.cluster,h,R2.f4(r.domain,c.c5,true),B2,true
 end
 return r.cluster,h,c.l7,r.timeoutMs
 end
@@ -2390,7 +2381,7 @@ end
 if not c2[1]then
 return false
 end
-c.c5,c.l7=c2,R2.f5(c.route.domain,c2)
+c.c5,c.l7=c2,R2.f4(c.route.domain,c2)
 h:httpCall(s.a2(c,true))
 for i=1,#c2 do
 M.set(h,c2[i].due,0)
@@ -2511,8 +2502,8 @@ s.m:w5(h)
 return o~=b and o or nil
 end
 function r.c6(s,h)
-local o=s.stream and S3.f4(s.stream,s.s2)
-s.m:f4(h)
+local o=s.stream and S3.f3(s.stream,s.s2)
+s.m:f3(h)
 return o~=""and o or nil
 end
 return r
@@ -2573,7 +2564,7 @@ end
 if s or not H.p7(h2)then
 m,e2=Q.u3(s or b2 and b2:length()or 0,i)
 else
-local f2=Q.s11(e)and X.f6(h)
+local f2=Q.s11(e)and X.f5(h)
 local k=h2:get("content-type")or""
 local b=b2 and b(b2)or""
 m,e2,r2,f=Q.r2(b,e,i,k,f2,r.max_tokens)
