@@ -57,6 +57,10 @@ local function request(all)
     costs = with(all:get("costs"), "key"),
     max_tokens = type(most) == "number" and most >= 1 and floor(most) or nil,
     body_limit = type(limit) == "number" and limit >= 0 and limit or BODY_LIMIT,
+    -- Of the request, once it is located.
+    ends = nil,
+    in_path = nil,
+    api = nil,
   }
 end
 

@@ -3,7 +3,7 @@
 
 local byte, find, sub = string.byte, string.find, string.sub
 local members, solid = json.members, json.solid
-local fields = usage.fields
+local escapes_ok, fields = text.escapes_ok, usage.fields
 
 -- The members that tell one API's events from another's. An object with none of them, or only one of the
 -- first two, which are anybody's, is of no API we know.
@@ -178,6 +178,14 @@ local function event(self, data)
   return from, to
 end
 
+-- A usage object that is the value of `name` and nothing else: what the event of it alone would mean.
+local function usage_of(self, name, data)
+  local found = escapes_ok(data) and fields(data, 1, name == "meta")
+  if found then
+    self.meter:report(found)
+  end
+end
+
 -- Of an event over the cap, the next piece of its data: read in passing, so what it reports is not lost.
 local function pass(self, piece)
   if not self.passing then
@@ -207,6 +215,7 @@ function events.new(meter)
     passing = nil, -- reads an event over the cap
     heard = 0, -- reports before it
     event = event,
+    usage = usage_of,
     pass = pass,
     lost = lost,
   }

@@ -13,7 +13,19 @@ end
 -- What reads this answer: a meter, and for plain ones what can tell its events.
 local function reader(handle, headers, known)
   local route = context.answer(handle)
-  local self = { meter = meter.new(route.usage, known, route.costs) }
+  local self = {
+    meter = meter.new(route.usage, known, route.costs),
+    sink = nil, -- is told what the answer says
+    undecided = false, -- nobody knows yet what the answer is
+    events = false, -- its type says that it is a stream of events
+    hold = false, -- what the client did not ask for is taken out
+    messages = nil, -- what reads it: Bedrock's messages, a stream of lines, JSON
+    stream = nil,
+    document = nil,
+    settle = nil, -- how the filter charges it itself, when it knows the end by its length, what waits
+    length = nil,
+    tail = nil,
+  }
   settle.open(route.settle, self, headers)
   if not header.plain(headers) then
     return self

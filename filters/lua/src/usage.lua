@@ -136,7 +136,8 @@ local function flat(body, at)
   if not json.members(body, at, FIELDS, found) then
     return nil
   end
-  local fields = {}
+  -- Room for the commonest: a table that grows is made anew.
+  local fields = { prompt_tokens = nil, completion_tokens = nil, total_tokens = nil }
   for i = 1, found.count do
     local name = found[i]
     local inner = INNER[name]

@@ -3,8 +3,8 @@
 -- Squeezed: comments and blanks are left out, and a local has the first letter of its name, with a number when that
 -- is taken; so have fields that nobody else knows. Modules and functions of the standard library have a capital.
 -- Lines and strings are those of the source.
-local I,E,L,A,M3,next,pairs,P,B,R,F,O,G2,G,W,M2,S,C,N,T3,T=ipairs,math.ceil,math.floor,math.max,math.min,next,pairs,pcall,string.byte,string.char,string.find,string.format,string.gmatch,string.gsub,string.lower,string.match,string.sub,table.concat,tonumber,tostring,type
-local T2=(function()
+local I,E,L,A,M3,next,pairs,P,B,R,F,O,G2,G,W,M2,S,C,N,T2,T=ipairs,math.ceil,math.floor,math.max,math.min,next,pairs,pcall,string.byte,string.char,string.find,string.format,string.gmatch,string.gsub,string.lower,string.match,string.sub,table.concat,tonumber,tostring,type
+local X=(function()
 local E={
 [34]='"',
 [47]="/",
@@ -46,7 +46,7 @@ return R(
 128+c%64
 )
 end
-function t.u(r)
+function t.u2(r)
 local a=F(r,"\\",1,true)
 if not a then
 return r
@@ -104,6 +104,9 @@ end
 return true
 end
 function t.h5(v)
+if v~=""and not F(v,"[^!-~]")then
+return v
+end
 local i=M2(v,"^[ \t]*(.-)[ \t]*$")
 if not i or i==""or F(i,"%c")or not t.i4(i)then
 return nil
@@ -126,7 +129,7 @@ function h.settle(h2,n,d)
 local c=h2:getNumValues(n)
 local v
 for i=0,c-1 do
-v=v or T2.h5(h2:getAtIndex(n,i)or"")
+v=v or X.h5(h2:getAtIndex(n,i)or"")
 end
 v=v or d
 if not v then
@@ -139,13 +142,17 @@ end
 return v
 end
 function h.p7(h)
-local c=G(W(h:get("content-encoding")or""),"[ \t]+","")
+local c=h:get("content-encoding")
+if not c then
+return true
+end
+c=G(W(c),"[ \t]+","")
 return c==""or c=="identity"
 end
 return h
 end)()
 local E2=(function()
-local q=T2.q2
+local q=X.q2
 local K={
 refused={429,"tokens","rate_limit_exceeded","rate_limit_error","RESOURCE_EXHAUSTED"},
 unidentified={
@@ -230,7 +237,7 @@ end
 return e
 end)()
 local J=(function()
-local e,u=T2.e6,T2.u
+local e,u=X.e6,X.u2
 local M=10000
 local M2=27*6+2
 local W={[116]="true",[102]="false",[110]="null",[78]="NaN",[73]="Infinity"}
@@ -520,7 +527,7 @@ local function f2(b,a)
 if not J.m3(b,a,F2,f)then
 return nil
 end
-local f2={}
+local f2={prompt_tokens=nil,completion_tokens=nil,total_tokens=nil}
 for i=1,f.c do
 local n2=f[i]
 local i=I[n2]
@@ -566,7 +573,7 @@ reasoning=f2[r.reasoning or""]or 0,
 end
 return u
 end)()
-local C2=(function()
+local C3=(function()
 local c=U.c7
 local c2={}
 local function n(v,d)
@@ -608,7 +615,7 @@ end
 return c2
 end)()
 local D2=(function()
-local s,u=J.s12,T2.u
+local s,u=J.s12,X.u2
 local M=4096
 local M2=17*6
 local M4=64
@@ -618,7 +625,7 @@ local S2={done=true,prompt_eval_count=true,eval_count=true}
 local d={}
 function d.n2(s,e)
 return{
-s2=s,
+s=s,
 e2=e,
 b=0,
 d=0,
@@ -702,9 +709,10 @@ end
 return nil
 end
 local function t(s)
-if s.usage then
-local s2=s.w and'{"type":"","%s":{"usage":%s}}'or'{"%s":%s}'
-s.s2:e2(O(s2,s.o2,s.usage))
+if s.usage and s.w then
+s.s:e2(O('{"type":"","%s":{"usage":%s}}',s.o2,s.usage))
+elseif s.usage then
+s.s:usage(s.o2,s.usage)
 end
 s.usage=nil
 end
@@ -716,9 +724,9 @@ local c=v.done and""or',"done":true'
 for n,v in pairs(v)do
 c=c..O(',"%s":%s',n,v)
 end
-s.s2:e2("{"..S(c,2).."}")
+s.s:e2("{"..S(c,2).."}")
 elseif s.b==1 and s.candidates then
-s.s2:e2('{"candidates":[0]}')
+s.s:e2('{"candidates":[0]}')
 end
 s.i,s.v=false,nil
 end
@@ -792,7 +800,7 @@ local E=6
 local o={}
 function o.n2(s)
 return{
-s2=s,
+s=s,
 h="",
 data=false,
 }
@@ -816,7 +824,7 @@ s.data=v~=nil and v~=false
 p=v and"\n"..S(p,v)
 end
 if s.data then
-s.s2:p5(p)
+s.s:p5(p)
 end
 end
 function o.l2(s,p)
@@ -824,7 +832,7 @@ o.p(s,p)
 local h=s.h
 local v=h and o.value(h,1)
 if v then
-s.s2:p5("\n"..S(h,v))
+s.s:p5("\n"..S(h,v))
 end
 s.h,s.data="",false
 return h==""
@@ -843,7 +851,7 @@ first=true,
 cr=nil,
 p2={},
 c=0,
-s=0,
+s2=0,
 o=nil,
 data=nil,
 m2=nil,
@@ -857,7 +865,7 @@ p6=0,
 }
 end
 local function f(s)
-s.s,s.o,s.data,s.m2,s.l2=0,nil,nil,nil,0
+s.s2,s.o,s.data,s.m2,s.l2=0,nil,nil,nil,0
 if#s.r>0 then
 s.r={}
 end
@@ -909,12 +917,12 @@ f(s)
 return true
 end
 local function f(s,o,l,e2,s2)
-local i=s.s==0
+local i=s.s2==0
 if i and B(l,s2)==58 then
 e(o,l,e2)
 return
 end
-s.s=s.s+#l+L
+s.s2=s.s2+#l+L
 local v=V.value(l,s2)
 if v and s.data then
 s.m2,s.l2=s.m2 or{},0
@@ -936,13 +944,13 @@ local l=t
 if s.c>0 then
 s.p2[s.c+1]=t
 l=C(s.p2,"",1,s.c+1)
-s.s,s.p2,s.c=s.s-(#l-#t),{},0
+s.s2,s.p2,s.c=s.s2-(#l-#t),{},0
 end
 if s.first then
 s.first=false
 s3=S(l,1,3)=="\239\187\191"and 4 or 1
 end
-if s.s+#l>M then
+if s.s2+#l>M then
 g(s,s2,o)
 e(o,l,e2)
 V.l2(s.o,S(l,s3))
@@ -964,11 +972,11 @@ return
 end
 s.c=s.c+1
 s.p2[s.c]=p
-s.s=s.s+#p
+s.s2=s.s2+#p
 if s.c==M2 then
 s.p2,s.c={C(s.p2,"",1,M2)},1
 end
-if s.s>M then
+if s.s2>M then
 g(s,s2,o)
 end
 end
@@ -1186,7 +1194,7 @@ p(s,o,"total_tokens",n.t2)
 p(s,o,"usage_source",n.s10 or"reported")
 for i=1,#s.costs do
 local w=s.costs[i]
-p(s,o,w.key,n.c11 or C2.sum(w,n))
+p(s,o,w.key,n.c11 or C3.sum(w,n))
 end
 for i=1,#s.d4 do
 local l=s.d4[i]
@@ -1323,7 +1331,7 @@ return e
 end)()
 local E5=(function()
 local m,s=J.m3,J.s9
-local f=U.f2
+local e,f=X.e6,U.f2
 local W=J.n3(
 "message",
 "response",
@@ -1437,17 +1445,17 @@ end
 local function l(s,d,f,t)
 local f2=F2
 local n=f2.f.choices and"choices"or f2.f.candidates and"candidates"or"delta"
-local s2=f2.f[n]and E3.l8(s.e4,d,f2.f[n],f2.t[n])
+local s2=f2.f[n]and E3.l8(s.e5,d,f2.f[n],f2.t[n])
 if s2 then
-s.s,s.f,s.t=s2,f,t
-s.a=f and f>#s.e4.h
+s.s2,s.f,s.t=s2,f,t
+s.a=f and f>#s.e5.h
 end
 end
-local function e(s2,d)
-local s3=E3.s13(s2.e4,d)
+local function e2(s2,d)
+local s3=E3.s13(s2.e5,d)
 if s3 then
 s2.m:delta()
-local s=s2.a and s3-s2.s or 0
+local s=s2.a and s3-s2.s2 or 0
 return s2.f and s2.f+s,s2.f and s2.t+s
 end
 local f,h=F2,s2.m.h3
@@ -1471,6 +1479,12 @@ l(s2,d,f,t)
 end
 return f,t
 end
+local function u(s,n,d)
+local f=e(d)and f(d,1,n=="meta")
+if f then
+s.m:r5(f)
+end
+end
 local function p(s,p)
 if not s.p4 then
 s.p4,s.h3=D2.n2(s,true),s.m.h3
@@ -1483,25 +1497,26 @@ s.m:delta()
 end
 s.p4=nil
 end
-local e2={}
-function e2.n2(m)
+local e={}
+function e.n2(m)
 return{
 m=m,
-e4=E3.n2(),
-s=0,
+e5=E3.n2(),
+s2=0,
 f=nil,
 t=nil,
 a=false,
 p4=nil,
 h3=0,
-e2=e,
+e2=e2,
+usage=u,
 p5=p,
 l9=l,
 }
 end
-return e2
+return e
 end)()
-local X=(function()
+local C2=(function()
 local M="x-ai-gateway-llm-model-name"
 local B=4194304
 local N={}
@@ -1544,6 +1559,9 @@ b6=w2(a:get("backendHeader")),
 costs=w(a:get("costs"),"key"),
 max_tokens=T(m)=="number"and m>=1 and L(m)or nil,
 b8=T(l2)=="number"and l2>=0 and l2 or B,
+e=nil,
+i3=nil,
+api=nil,
 }
 end
 function c.r6(h)
@@ -1578,7 +1596,7 @@ onMissing=g.onMissing or"Estimate",
 fixedTokens=T(f)=="number"and f>=0 and L(f)or 0,
 onDisconnect=g.onDisconnect or"Charge",
 },
-costs=w[1]and C2.n2(w)or N,
+costs=w[1]and C3.n2(w)or N,
 settle=s(a),
 }
 end
@@ -1890,7 +1908,7 @@ return m
 end)()
 local Q=(function()
 local m,r=J.m3,J.r
-local h,u=T2.h5,T2.u
+local h,u=X.h5,X.u2
 local M=256
 local P={"messages","prompt","input","contents","documents","texts","query"}
 local W=J.n3("model","stream","stream_options")
@@ -2023,12 +2041,12 @@ local k=T(v)
 if k=="number"then
 return d(v)
 end
-return(k=="string"or k=="boolean")and T2.h5(T3(v))or nil
+return(k=="string"or k=="boolean")and X.h5(T2(v))or nil
 end
 function i.c12(h,l)
 for i=1,#l do
 local o=l[i]
-local d=T(o.default)=="string"and T2.h5(o.default)
+local d=T(o.default)=="string"and X.h5(o.default)
 h:remove(o.header)
 if d then
 h:add(o.header,d)
@@ -2095,12 +2113,13 @@ local l={}
 local function i(n)
 return O("%.0f",n)
 end
-local function l2(h,n)
+local function p(h,n)
 local c=h:getNumValues(n)
 if T(c)~="number"or c<1 then
 return nil
 end
 local v=h:getAtIndex(n,c-1)
+h:remove(n)
 return T(v)=="string"and v or nil
 end
 local function n(v)
@@ -2108,16 +2127,13 @@ local d=v and M2(v,"^%s*(%d+)")
 return d and N(d)or nil
 end
 function l.t5(h)
-local p=l2(h,"x-ratelimit-limit")
-local r,r2=l2(h,"x-ratelimit-remaining"),l2(h,"x-ratelimit-reset")
-for i=1,#N2 do
-h:remove("x-ratelimit-"..N2[i])
-end
-local l=n(p)
+local p2=p(h,"x-ratelimit-limit")
+local r,r2=p(h,"x-ratelimit-remaining"),p(h,"x-ratelimit-reset")
+local l=n(p2)
 if not l then
 return nil
 end
-return{limit=l,p10=p,remaining=n(r),reset=n(r2)or 1}
+return{limit=l,p10=p2,remaining=n(r),reset=n(r2)or 1}
 end
 local function b(o,o2,r)
 if not o2 then
@@ -2276,7 +2292,7 @@ local M2=16384
 local T2=16
 local B2=10000
 function s.n6(h)
-local r=X.settle(h)
+local r=C2.settle(h)
 if not r then
 return
 end
@@ -2407,23 +2423,35 @@ local v=h:get("content-type")
 return v and M2(W(v),"^[^%s;,]*")or""
 end
 local function r2(h,h2,k2)
-local r=X.a4(h)
-local s={m=M.n2(r.usage,k2,r.costs)}
+local r=C2.a4(h)
+local s={
+m=M.n2(r.usage,k2,r.costs),
+s=nil,
+u=false,
+e4=false,
+h2=false,
+messages=nil,
+stream=nil,
+d2=nil,
+settle=nil,
+length=nil,
+t3=nil,
+}
 S2.o4(r.settle,s,h2)
 if not H.p7(h2)then
 return s
 end
 local k=k(h2)
-s.s2=E5.n2(s.m)
+s.s=E5.n2(s.m)
 if k=="application/vnd.amazon.eventstream"then
 s.messages=E4.n2()
 s.m.s6=true
 return s
 end
-s.u2=true
-s.e5=k=="text/event-stream"
-s.m.s6=s.e5
-s.h2=s.e5 and k2.forced_usage==true
+s.u=true
+s.e4=k=="text/event-stream"
+s.m.s6=s.e4
+s.h2=s.e4 and k2.forced_usage==true
 if s.h2 then
 h2:remove("content-length")
 end
@@ -2431,21 +2459,21 @@ return s
 end
 local function d(s,b)
 if F(b,"^[ \t\r\n\239\187\191]*[{%[]")then
-s.d2=D2.n2(s.s2)
+s.d2=D2.n2(s.s)
 s.m.s6=false
-elseif F(b,s.e5 and"[^\r\n]"or"[^ \t\r\n\239\187\191]")then
+elseif F(b,s.e4 and"[^\r\n]"or"[^ \t\r\n\239\187\191]")then
 s.stream=S3.n2(s.h2)
 else
 return
 end
-s.u2=false
+s.u=false
 end
 local function o(h,h2,s,s2,a)
 if L2.refused(h2,s,s2)then
 return"refused"
 end
 local a2=a and E2.a6(h2,s,s2)
-return a2 and#X.limits(h)>0 and a2 or E2.d5(h2,s,a)
+return a2 and#C2.limits(h)>0 and a2 or E2.d5(h2,s,a)
 end
 function r.o4(h)
 local k=M.get(h)
@@ -2460,7 +2488,7 @@ local k2=o(h,h2,s,s2,a)
 if k2 then
 return{r4={kind=k2,s8=s,s7=s2}}
 end
-local l=s2 and s~=429 and L2.find(X.limits(h),s2)
+local l=s2 and s~=429 and L2.find(C2.limits(h),s2)
 if l then
 L2.a3(h2,l,s2)
 end
@@ -2480,21 +2508,21 @@ return
 elseif r.kind=="unavailable"then
 b:setBytes(E2.p11(h2,k.api,r.s8))
 else
-local l=L2.find(X.limits(h),r.s7)
+local l=L2.find(C2.limits(h),r.s7)
 b:setBytes(L2.r3(h2,l,r.s7,k.model or"unknown",k.api))
 end
 end
 function r.p(s,h,b)
 local o
-if s.u2 then
+if s.u then
 d(s,b)
 end
 s.m.b2=s.m.b2+#b
 if s.stream then
-o=S3.p(s.stream,b,s.s2)
+o=S3.p(s.stream,b,s.s)
 elseif s.d2 then
 D2.p(s.d2,b)
-elseif s.messages and not E4.p(s.messages,b,s.s2)then
+elseif s.messages and not E4.p(s.messages,b,s.s)then
 s.messages=nil
 s.m.s6=false
 end
@@ -2502,7 +2530,7 @@ s.m:w5(h)
 return o~=b and o or nil
 end
 function r.c6(s,h)
-local o=s.stream and S3.f3(s.stream,s.s2)
+local o=s.stream and S3.f3(s.stream,s.s)
 s.m:f3(h)
 return o~=""and o or nil
 end
@@ -2512,7 +2540,7 @@ do
 local M2=10
 local U={GET=true,HEAD=true,OPTIONS=true,CONNECT=true}
 local function f(h,m)
-P(h.logErr,h,"llmroute: "..S(T3(m),1,200))
+P(h.logErr,h,"llmroute: "..S(T2(m),1,200))
 P(function()
 M.set(h,"filter_error",(N(M.get(h).filter_error)or 0)+1)
 end)
@@ -2564,7 +2592,7 @@ end
 if s or not H.p7(h2)then
 m,e2=Q.u3(s or b2 and b2:length()or 0,i)
 else
-local f2=Q.s11(e)and X.f5(h)
+local f2=Q.s11(e)and C2.f5(h)
 local k=h2:get("content-type")or""
 local b=b2 and b(b2)or""
 m,e2,r2,f=Q.r2(b,e,i,k,f2,r.max_tokens)
@@ -2592,7 +2620,7 @@ return nil
 end
 local h2=h:headers()
 local m=m and h2:get(r.m4)or nil
-return B2.c9(h2,n,X.backends(h),m)
+return B2.c9(h2,n,C2.backends(h),m)
 end
 local function r2(h,r,s,k,m)
 local h2={[":status"]=s,["content-type"]="application/json"}
@@ -2600,7 +2628,7 @@ h:respond(h2,E2.body(r.api,k,m))
 end
 function envoy_on_request(h)
 g(h,M.default,h)
-local r3=g(h,X.r6,h)or X.none()
+local r3=g(h,C2.r6,h)or C2.none()
 local h2=h:headers()
 g(h,H.set,h2,r3.m4,"unknown")
 g(h,Y.c12,h2,r3.metadata)
