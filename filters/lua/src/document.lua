@@ -13,6 +13,12 @@ local MAX_KEY = 17 * 6
 -- No number that counts is longer.
 local MAX_SCALAR = 64
 
+-- What may end text or a number: quotes and brackets, and where keys are read colons and commas as well.
+local MARKS, ALL_MARKS = '["{}%[%]]', '["{}%[%],:]'
+local MARK = { [34] = true, [91] = true, [93] = true, [123] = true, [125] = true }
+-- The next one is near as a rule, and LuaJIT compiles comparisons but no searches.
+local NEAR = 4
+
 -- Objects that hold usage; objects inside of which `usage` does (in events only: in a whole answer they
 -- are the model's words); values that say usage themselves.
 local CARRIERS = { usage = true, usageMetadata = true, meta = true }
@@ -186,6 +192,18 @@ local function structure(state, body, c, from, at)
   return from
 end
 
+-- The next mark from `at` on, and its byte; nil when there is none. `all`: a colon and a comma are marks.
+local function next_mark(body, at, all)
+  for i = at, at + NEAR - 1 do
+    local c = byte(body, i)
+    if MARK[c or 34] or all and (c == 58 or c == 44) then
+      return c and i, c
+    end
+  end
+  at = find(body, all and ALL_MARKS or MARKS, at + NEAR)
+  return at, at and byte(body, at)
+end
+
 -- Takes the next piece.
 function document.push(state, body)
   local at, size, from = 1, #body, 1
@@ -203,11 +221,12 @@ function document.push(state, body)
       from = structure(state, body, c, from, at)
       at = at + 1
     else
-      at = find(body, state.usage == nil and reads(state) and '["{}%[%],:]' or '["{}%[%]]', at)
+      local c
+      at, c = next_mark(body, at, state.usage == nil and reads(state))
       if not at then
         break
       end
-      from = structure(state, body, byte(body, at), from, at)
+      from = structure(state, body, c, from, at)
       at = at + 1
     end
   end

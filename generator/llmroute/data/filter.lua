@@ -619,8 +619,11 @@ local s,u=J.s12,X.u2
 local M=4096
 local M2=17*6
 local M4=64
+local M5,A='["{}%[%]]','["{}%[%],:]'
+local M6={[34]=true,[91]=true,[93]=true,[123]=true,[125]=true}
+local N=4
 local C={usage=true,usageMetadata=true,meta=true}
-local N={response=true,message=true,delta=true}
+local N2={response=true,message=true,delta=true}
 local S2={done=true,prompt_eval_count=true,eval_count=true}
 local d={}
 function d.n2(s,e)
@@ -698,7 +701,7 @@ return nil
 elseif a2==2 and o and C[s.o2 or 0]then
 s.usage,s.c6="",d-1
 return a
-elseif a2==2 and o and s.e2 and N[s.o2 or 0]then
+elseif a2==2 and o and s.e2 and N2[s.o2 or 0]then
 s.w,s.key,s.inner=true,true,nil
 elseif a2==3 and o and s.w and s.inner=="usage"then
 s.usage,s.c6="",d-1
@@ -768,6 +771,16 @@ s.key=true
 end
 return f
 end
+local function n(b,a,a2)
+for i=a,a+N-1 do
+local c=B(b,i)
+if M6[c or 34]or a2 and(c==58 or c==44)then
+return c and i,c
+end
+end
+a=F(b,a2 and A or M5,a+N)
+return a,a and B(b,a)
+end
 function d.p(s2,b)
 local a,s3,f=1,#b,1
 while a<=s3 and not s2.o do
@@ -783,11 +796,12 @@ s2.o=c~=123 and c~=91
 f=s(s2,b,c,f,a)
 a=a+1
 else
-a=F(b,s2.usage==nil and r(s2)and'["{}%[%],:]'or'["{}%[%]]',a)
+local c
+a,c=n(b,a,s2.usage==nil and r(s2))
 if not a then
 break
 end
-f=s(s2,b,B(b,a),f,a)
+f=s(s2,b,c,f,a)
 a=a+1
 end
 end
