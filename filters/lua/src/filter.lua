@@ -75,14 +75,12 @@ local function read(handle, route, buffer, size)
   if size or not header.plain(headers) then
     model, estimate = request.unread(size or buffer and buffer:length() or 0, in_path)
   else
-    local force = request.streams(ends) and context.forces(handle)
     local kind = headers:get("content-type") or ""
     local body = buffer and bytes(buffer) or ""
-    model, estimate, rewritten, forced = request.read(body, ends, in_path, kind, force, route.max_tokens)
+    model, estimate, rewritten, forced = request.read(body, ends, in_path, kind, handle, route.max_tokens)
   end
   header.set(headers, route.model_header, model)
-  meter.set(handle, "model", model)
-  meter.set(handle, "prompt_estimate", estimate)
+  meter.asked(handle, model, estimate)
   if rewritten then
     buffer:setBytes(rewritten)
     if forced then

@@ -46,6 +46,13 @@ function meter.no_costs(handle, list)
   end
 end
 
+-- What the request asks for.
+function meter.asked(handle, model, estimate)
+  local out = metadata(handle)
+  out:set(NAMESPACE, "model", model)
+  out:set(NAMESPACE, "prompt_estimate", estimate)
+end
+
 -- One token of a stream: an answer that has one is one.
 local function delta(self)
   self.deltas = self.deltas + 1

@@ -121,9 +121,9 @@ end
 
 -- The model (or "unknown"), the estimate of the prompt in tokens, the body to send instead, or nil, and
 -- whether that asks for usage. The path says how it `ends` and which model is `in_path`: the upstream goes by
--- that one, whatever the body says. `kind` is the content type. With `force` usage is asked for; `most`, if
--- there is one, is how many tokens the answer may have.
-function request.read(body, ends, in_path, kind, force, most)
+-- that one, whatever the body says. `kind` is the content type. The context of `handle` says whether usage
+-- is asked for; `most`, if there is one, is how many tokens the answer may have.
+function request.read(body, ends, in_path, kind, handle, most)
   local found = FOUND
   local start = json.document(body, WANTED, found)
   local name = in_path and named(in_path) or in_body(body, start, found, kind)
@@ -131,7 +131,7 @@ function request.read(body, ends, in_path, kind, force, most)
     return name, ceil(#body / 4), nil, false
   end
   local list, forced = nil, false
-  if force and found.from.stream and request.streams(ends) then
+  if found.from.stream and request.streams(ends) and context.forces(handle) then
     list = {}
     forced = with_usage(list, body, start, found)
   end

@@ -4,9 +4,15 @@ local find, lower, match, next, tonumber = string.find, string.lower, string.mat
 
 local response = {}
 
+-- The commonest content type needs no reading.
+local JSON = "application/json"
+
 -- A content type without parameters, in lower case.
 local function kind_of(headers)
   local value = headers:get("content-type")
+  if value == JSON then
+    return value
+  end
   return value and match(lower(value), "^[^%s;,]*") or ""
 end
 

@@ -220,7 +220,7 @@ end
 local k=W(h:get("content-type")or"text/plain")
 return F(k,"text/plain",1,true)==1 and D[s]or nil
 end
-function e.a6(h,s,s2)
+function e.a7(h,s,s2)
 return A[s]and not s2 and e.b3(h)and"unavailable"or nil
 end
 function e.d6(h,k,s)
@@ -268,7 +268,7 @@ return q+1
 end
 end
 end
-j.s12=s2
+j.s11=s2
 local function s3(b,a)
 local c=B(b,a)
 local w=W[c or 0]
@@ -615,7 +615,7 @@ end
 return c2
 end)()
 local D2=(function()
-local s,u=J.s12,X.u2
+local s,u=J.s11,X.u2
 local M=4096
 local M2=17*6
 local M4=64
@@ -1141,6 +1141,11 @@ for i=1,#l do
 o:set(N,l[i].key,0)
 end
 end
+function m.a6(h,m,e)
+local o=m2(h)
+o:set(N,"model",m)
+o:set(N,"prompt_estimate",e)
+end
 local function d(s)
 s.d3=s.d3+1
 s.s6=true
@@ -1276,7 +1281,7 @@ end
 return m
 end)()
 local E3=(function()
-local s=J.s12
+local s=J.s11
 local M=8
 local M2=1024
 local e={}
@@ -1288,7 +1293,7 @@ t3=nil,
 t4=0,
 }
 end
-function e.s13(s,d)
+function e.s12(s,d)
 local h=s.h
 if not h or S(d,1,#h)~=h then
 return nil
@@ -1466,7 +1471,7 @@ s.a=f and f>#s.e5.h
 end
 end
 local function e2(s2,d)
-local s3=E3.s13(s2.e5,d)
+local s3=E3.s12(s2.e5,d)
 if s3 then
 s2.m:delta()
 local s=s2.a and s3-s2.s2 or 0
@@ -1997,7 +2002,7 @@ end
 function r2.u3(s,i)
 return n(i),E(s/4)
 end
-function r2.s11(e)
+function r2.s13(e)
 return S(e,-12)=="/completions"
 end
 function r2.api(e)
@@ -2012,23 +2017,23 @@ end
 function r2.c4(e)
 return S(e,-12)==":counttokens"or S(e,-22)=="/messages/count_tokens"
 end
-function r2.r2(b,e2,i2,k,f,m)
-local f2=F2
-local s=J.d2(b,W,f2)
-local n=i2 and n(i2)or i(b,s,f2,k)
+function r2.r2(b,e2,i2,k,h,m)
+local f=F2
+local s=J.d2(b,W,f)
+local n=i2 and n(i2)or i(b,s,f,k)
 if not s then
 return n,E(#b/4),nil,false
 end
-local l,f3=nil,false
-if f and f2.f.stream and r2.s11(e2)then
+local l,f2=nil,false
+if f.f.stream and r2.s13(e2)and C2.f5(h)then
 l={}
-f3=w(l,b,s,f2)
+f2=w(l,b,s,f)
 end
 if m then
 l=l or{}
-K.h2(l,b,s,f2,e2,m)
+K.h2(l,b,s,f,e2,m)
 end
-return n,e(b,f2),l and D.a5(l,b),f3
+return n,e(b,f),l and D.a5(l,b),f2
 end
 return r2
 end)()
@@ -2432,8 +2437,12 @@ return s
 end)()
 local R3=(function()
 local r={}
+local J="application/json"
 local function k(h)
 local v=h:get("content-type")
+if v==J then
+return v
+end
 return v and M2(W(v),"^[^%s;,]*")or""
 end
 local function r2(h,h2,k2)
@@ -2486,7 +2495,7 @@ local function o(h,h2,s,s2,a)
 if L2.refused(h2,s,s2)then
 return"refused"
 end
-local a2=a and E2.a6(h2,s,s2)
+local a2=a and E2.a7(h2,s,s2)
 return a2 and#C2.limits(h)>0 and a2 or E2.d5(h2,s,a)
 end
 function r.o4(h)
@@ -2606,14 +2615,12 @@ end
 if s or not H.p7(h2)then
 m,e2=Q.u3(s or b2 and b2:length()or 0,i)
 else
-local f2=Q.s11(e)and C2.f5(h)
 local k=h2:get("content-type")or""
 local b=b2 and b(b2)or""
-m,e2,r2,f=Q.r2(b,e,i,k,f2,r.max_tokens)
+m,e2,r2,f=Q.r2(b,e,i,k,h,r.max_tokens)
 end
 H.set(h2,r.m4,m)
-M.set(h,"model",m)
-M.set(h,"prompt_estimate",e2)
+M.a6(h,m,e2)
 if r2 then
 b2:setBytes(r2)
 if f then
