@@ -28,8 +28,8 @@ local function reader(handle, headers, known)
     messages = nil, -- what reads it: Bedrock's messages, a stream of lines, JSON
     stream = nil,
     document = nil,
-    settle = nil, -- how the filter charges it itself, when it knows the end by its length, what waits
-    length = nil,
+    length = tonumber(headers:get("content-length") or ""),
+    settle = nil, -- how the filter charges it itself, and what waits until it has
     tail = nil,
   }
   settle.open(route.settle, self, headers)

@@ -42,13 +42,11 @@ function settle.open(route, reader, headers)
     return
   end
   reader.settle, reader.meter.dues = route, route.limits
-  local length = tonumber(headers:get("content-length") or "")
-  if length and length > MAX_HELD then
+  if reader.length and reader.length > MAX_HELD then
     -- Its last piece may be too long to wait. Without this a client knows the end when the stream ends, and
     -- that waits.
     headers:remove("content-length")
-  else
-    reader.length = length
+    reader.length = nil
   end
 end
 
@@ -65,10 +63,13 @@ function settle.part(reader, sent, may)
   return sent
 end
 
--- Is what was read so far all that a client reads, and can the piece that is to be sent wait?
+-- Is what was read so far all that a client reads, and can the piece that is to be sent wait, where it has to?
 function settle.complete(reader, sent)
-  local all = reader.meter.ended or reader.length and reader.meter.bytes >= reader.length
-  return reader.settle and all and not reader.tail and #sent <= MAX_HELD
+  local all = reader.length and reader.meter.bytes >= reader.length
+  if not reader.settle then
+    return all
+  end
+  return (all or reader.meter.ended) and not reader.tail and #sent <= MAX_HELD
 end
 
 local function applies(limit, known)

@@ -2329,11 +2329,9 @@ if not r then
 return
 end
 r2.settle,r2.m.d4=r,r.limits
-local l=N(h:get("content-length")or"")
-if l and l>M2 then
+if r2.length and r2.length>M2 then
 h:remove("content-length")
-else
-r2.length=l
+r2.length=nil
 end
 end
 function s.p9(r,s,m)
@@ -2347,8 +2345,11 @@ end
 return s
 end
 function s.c10(r,s)
-local a=r.m.e3 or r.length and r.m.b2>=r.length
-return r.settle and a and not r.t3 and#s<=M2
+local a=r.length and r.m.b2>=r.length
+if not r.settle then
+return a
+end
+return(a or r.m.e3)and not r.t3 and#s<=M2
 end
 local function a(l,k)
 for i=1,#l.match do
@@ -2456,8 +2457,8 @@ h2=false,
 messages=nil,
 stream=nil,
 d2=nil,
+length=N(h2:get("content-length")or""),
 settle=nil,
-length=nil,
 t3=nil,
 }
 S2.o4(r.settle,s,h2)
