@@ -154,7 +154,10 @@ end
 -- The same for a whole answer.
 local function finish(self, handle)
   local policy, now = self.policy, self.reported
-  if not now then
+  if now and now == self.latest then
+    -- The metadata says so already.
+    return
+  elseif not now then
     if self.unestimated or policy.onMissing == "Free" then
       now = fixed(0, "none")
     elseif policy.onMissing == "Fixed" then

@@ -1221,10 +1221,10 @@ p(s,o,l.due,s.w3[l.key]or 0)
 end
 end
 local function w2(s,h)
-if s.p8.onDisconnect=="Free"or(s.reported and s.reported==s.l5)then
+if s.p8.onDisconnect=="Free"or(s.reported and s.reported==s.l4)then
 return
 end
-s.l5=s.reported
+s.l4=s.reported
 if s.reported then
 p2(s,h,s.reported)
 elseif not s.unestimated then
@@ -1233,7 +1233,9 @@ end
 end
 local function f2(s,h)
 local p,n=s.p8,s.reported
-if not n then
+if n and n==s.l4 then
+return
+elseif not n then
 if s.unestimated or p.onMissing=="Free"then
 n=f(0,"none")
 elseif p.onMissing=="Fixed"then
@@ -1260,7 +1262,7 @@ d4={},
 f2=nil,
 b=nil,
 reported=nil,
-l5=nil,
+l4=nil,
 w3={
 cached_tokens=0,
 cache_write_tokens=0,
@@ -1815,9 +1817,9 @@ local A2={
 e={"/chat/completions"},
 f2={"max_completion_tokens","max_tokens"},
 c4={"n"},
-l4=1,
+l5=1,
 },
-{e={"/completions"},f2={"max_tokens"},c4={"n","best_of"},l4=1},
+{e={"/completions"},f2={"max_tokens"},c4={"n","best_of"},l5=1},
 {e={"/responses"},f2={"max_output_tokens"}},
 {e={"/messages","/v2/chat"},f2={"max_tokens"}},
 {
@@ -1827,7 +1829,7 @@ h4={"generationConfig","generation_config"},
 c4={"candidateCount","candidate_count"},
 },
 {e={"/converse","/converse-stream"},f2={"maxTokens"},h4={"inferenceConfig"}},
-{e={"/api/chat","/api/generate"},f2={"num_predict"},h4={"options"},l4=1},
+{e={"/api/chat","/api/generate"},f2={"num_predict"},h4={"options"},l5=1},
 {e={"/embeddings","/embed",":embedcontent",":batchembedcontents","/rerank"}},
 {
 e={
@@ -1882,7 +1884,7 @@ local function h(l,b,a,s,r2,m)
 local t=r2.keep
 for _,n in I(r2.f2)do
 local v=r(b,s,n)
-if v and not f(v,r2.l4 or 0,m)then
+if v and not f(v,r2.l5 or 0,m)then
 D.replace(l,s.f[n],s.t[n],O("%d",m))
 end
 t=t or v
