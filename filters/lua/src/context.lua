@@ -46,6 +46,13 @@ local function word(value)
   return type(value) == "string" and value ~= "" and value or nil
 end
 
+-- How the filter charges an answer itself: cluster, domain, timeoutMs, headers, limits (due, key, entries,
+-- match). nil: it does not.
+local function settle_of(all)
+  local route = all:get("settle")
+  return type(route) == "table" and type(route.limits) == "table" and route or nil
+end
+
 local function request(all)
   local limit, most = all:get("bodyLimit"), all:get("maxTokens")
   return {
@@ -57,6 +64,7 @@ local function request(all)
     costs = with(all:get("costs"), "key"),
     max_tokens = type(most) == "number" and most >= 1 and floor(most) or nil,
     body_limit = type(limit) == "number" and limit >= 0 and limit or BODY_LIMIT,
+    settle = settle_of(all),
     -- Of the request, once it is located.
     ends = nil,
     in_path = nil,
@@ -68,7 +76,7 @@ end
 -- each says when the client says nothing; `metadata`, headers to set from what other filters found out;
 -- `identity`, the header without which nobody is served; `backend_header`, where the model chooses the
 -- backend; `costs`, weighted sums; `max_tokens`, the most that an answer may have (nil: as many as the client
--- asks for); `body_limit`, how many bytes of a body may be held.
+-- asks for); `body_limit`, how many bytes of a body may be held; `settle`.
 function context.request(handle)
   return request(context_of(handle))
 end
@@ -86,17 +94,6 @@ end
 -- The limits of the route: reported, window, kind, quantity, unit.
 function context.limits(handle)
   return list(context_of(handle):get("limits"))
-end
-
-local function settle_of(all)
-  local route = all:get("settle")
-  return type(route) == "table" and type(route.limits) == "table" and route or nil
-end
-
--- How the filter charges an answer itself: cluster, domain, timeoutMs, headers, limits (due, key, entries,
--- match). nil: it does not.
-function context.settle(handle)
-  return settle_of(context_of(handle))
 end
 
 -- May usage be asked for on a client's behalf?

@@ -137,7 +137,7 @@ function envoy_on_request(handle)
   if why then
     return refuse(handle, route, "404", "no_model", why)
   end
-  guard(handle, settle.note, handle)
+  guard(handle, settle.note, handle, route.settle)
 end
 
 -- Asks for the counters. Under pcall although it yields, as Envoy's LuaJIT can do that: a cluster that is not

@@ -20,9 +20,8 @@ local TAIL = 16
 -- Nobody waits for the charge itself, so it may take long.
 local BOOK_MS = 10000
 
--- On the request, once all headers are set.
-function settle.note(handle)
-  local route = context.settle(handle)
+-- On the request, once all headers are set. Without a `route` there is nothing to note.
+function settle.note(handle, route)
   if not route then
     return
   end

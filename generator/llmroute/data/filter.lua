@@ -1569,6 +1569,10 @@ end
 local function w2(v)
 return T(v)=="string"and v~=""and v or nil
 end
+local function s(a)
+local r=a:get("settle")
+return T(r)=="table"and T(r.limits)=="table"and r or nil
+end
 local function r(a)
 local l2,m=a:get("bodyLimit"),a:get("maxTokens")
 return{
@@ -1580,6 +1584,7 @@ b6=w2(a:get("backendHeader")),
 costs=w(a:get("costs"),"key"),
 max_tokens=T(m)=="number"and m>=1 and L(m)or nil,
 b8=T(l2)=="number"and l2>=0 and l2 or B,
+settle=s(a),
 e=nil,
 i3=nil,
 api=nil,
@@ -1596,13 +1601,6 @@ return w(c2(h):get("backends"),"name")
 end
 function c.limits(h)
 return l(c2(h):get("limits"))
-end
-local function s(a)
-local r=a:get("settle")
-return T(r)=="table"and T(r.limits)=="table"and r or nil
-end
-function c.settle(h)
-return s(c2(h))
 end
 function c.f5(h)
 return l(c2(h):get("usage")).includeUsage~="Keep"
@@ -2312,8 +2310,7 @@ local B="by_"
 local M2=16384
 local T2=16
 local B2=10000
-function s.n6(h)
-local r=C2.settle(h)
+function s.n6(h,r)
 if not r then
 return
 end
@@ -2673,7 +2670,7 @@ local w=g(h,m,h,r3,m2)
 if w then
 return r2(h,r3,"404","no_model",w)
 end
-g(h,S2.n6,h)
+g(h,S2.n6,h,r3.settle)
 end
 local function l(h,c)
 local o,h2,b=P(h.httpCall,h,S2.a2(c))
