@@ -263,3 +263,21 @@ def test_usage_agrees_with_pythons_json(name: str) -> None:
         assert expected is None or got[:3] == expected
 
     agree()
+
+
+@pytest.mark.parametrize(("told", "before"), [(True, (13, 12, 25, "reported")), (False, (0, 0, 0, "none"))])
+@pytest.mark.parametrize("step", [1, 1000])
+def test_the_last_byte_of_a_known_length_ends_an_answer(
+    engine: Engine, told: bool, before: tuple[int, int, int, str], step: int
+) -> None:
+    """What ends the stream is not waited for, or the answer would be whole, and charged, only with that."""
+    body = json.dumps({"choices": choice("x"), "usage": usage(13, 12, 25)}).encode()
+    stream = engine.stream({"usage": {"onDisconnect": "Free"}})
+    stream.request(ASK)
+    pieces = [body[at : at + step] for at in range(0, len(body), step)]
+    length = [("content-length", str(len(body)))] if told else []
+    message = stream.answer(pieces, [*JSON_ANSWER, *length], trailers=True, watch=True)
+    assert message.chunks == pieces
+    assert tokens(message.seen[-1]) == before
+    assert tokens(stream.metadata) == (13, 12, 25, "reported")
+    assert all(tokens(seen) == (0, 0, 0, "none") for seen in message.seen[:-1])

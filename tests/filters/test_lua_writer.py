@@ -91,7 +91,7 @@ def test_bundle_joins_modules_as_locals() -> None:
     lua = importlib.import_module("lupa.luajit21").LuaRuntime()
     main = "local top = 1\nfunction get() return text.x * top end"
     script = bundle(sources(text="local text = { x = 7 }\nreturn text", filter=main))
-    assert "local T=(function()\nlocal t={x=7}return t\nend)()\nlocal header=(function()\n" in script
+    assert "local T=(function()local t={x=7}return t\nend)()\nlocal header=(function()return{}\n" in script
     assert script.endswith("do\nlocal t=1\nfunction get()return T.x*t end\nend\n")
     lua.execute(script)
     assert lua.eval("get()") == 7
@@ -108,7 +108,7 @@ def test_bundle_names_functions_and_fields_once() -> None:
             filter='local again, type = string.rep, type\nfunction get() return type(again) .. text.again("x") end',
         )
     )
-    assert "\nlocal R,T=string.rep,type\nlocal E=(function()\nlocal t={}function t.a(w)return R(w,2)end\n" in script
+    assert "\nlocal R,T=string.rep,type\nlocal E={}do local _=E\nlocal t=_ function t.a(w)return R(w,2)end\n" in script
     assert script.endswith('do\nfunction get()return T(R)..E.a("x")end\nend\n')
     lua.execute(script)
     assert lua.eval("get()") == "functionxx"

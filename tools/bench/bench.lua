@@ -85,7 +85,7 @@ function bench.request(bodies, times)
   local begun = clock()
   for n = 1, times do
     local ends, named = path.read("/v1/chat/completions")
-    request.read(bodies[n % #bodies + 1], ends, named, "application/json", true, nil)
+    request.read(bodies[n % #bodies + 1], ends, named, "application/json", handle, nil)
   end
   return clock() - begun
 end

@@ -64,7 +64,12 @@ local function request(all)
     holds = with(all:get("holds"), "paid"),
     max_tokens = type(most) == "number" and most >= 1 and floor(most) or nil,
     body_limit = type(limit) == "number" and limit >= 0 and limit or BODY_LIMIT,
+    settle = calls(all, "settle"),
     prepay = calls(all, "prepay"),
+    -- Of the request, once it is located.
+    ends = nil,
+    in_path = nil,
+    api = nil,
   }
 end
 
@@ -73,8 +78,9 @@ end
 -- `identity`, the header without which nobody is served; `backend_header`, where the model chooses the
 -- backend; `costs`, weighted sums; `holds`, the limits that hold what a request may take (paid, due, refund,
 -- key, scale, prompt, completion); `max_tokens`, the most that an answer may have (nil: as many as the client
--- asks for); `body_limit`, how many bytes of a body may be held; `prepay`, how the filter itself admits
--- requests (header, cluster, domain, timeoutMs, limits: check, of, paid, due, key, entries, match).
+-- asks for); `body_limit`, how many bytes of a body may be held; `settle`, how the filter charges an answer
+-- itself (cluster, domain, timeoutMs, headers, limits: due, key, entries, match); `prepay`, how it admits
+-- requests itself (header, cluster, domain, timeoutMs, limits: check, of, paid, due, key, entries, match).
 function context.request(handle)
   return request(context_of(handle))
 end
@@ -92,12 +98,6 @@ end
 -- The limits of the route: reported, window, kind, quantity, unit.
 function context.limits(handle)
   return list(context_of(handle):get("limits"))
-end
-
--- How the filter charges an answer itself: cluster, domain, timeoutMs, headers, limits (due, key, entries,
--- match). nil: it does not.
-function context.settle(handle)
-  return calls(context_of(handle), "settle")
 end
 
 -- May usage be asked for on a client's behalf?

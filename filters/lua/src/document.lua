@@ -1,6 +1,7 @@
 -- document: finds usage in JSON that arrives in pieces, cut at any byte: one object, objects one after the
 -- other (JSON lines), or an array of objects. It keeps where it is (a few numbers), the last keys and the
--- bytes of a usage object, never the answer. What it finds it tells `sink` as small events of the same shape.
+-- bytes of a usage object, never the answer. What it finds it tells `sink`: usage objects, and else small
+-- events of the same shape.
 
 local byte, find, format, min, sub = string.byte, string.find, string.format, math.min, string.sub
 local string_end, unescape = json.string_end, text.unescape
@@ -11,6 +12,12 @@ local MAX_USAGE = 4096
 local MAX_KEY = 17 * 6
 -- No number that counts is longer.
 local MAX_SCALAR = 64
+
+-- What may end text or a number: quotes and brackets, and where keys are read colons and commas as well.
+local MARKS, ALL_MARKS = '["{}%[%]]', '["{}%[%],:]'
+local MARK = { [34] = true, [91] = true, [93] = true, [123] = true, [125] = true }
+-- The next one is near as a rule, and LuaJIT compiles comparisons but no searches.
+local NEAR = 4
 
 -- Objects that hold usage; objects inside of which `usage` does (in events only: in a whole answer they
 -- are the model's words); values that say usage themselves.
@@ -118,9 +125,10 @@ end
 
 -- The usage object is whole.
 local function tell_usage(state)
-  if state.usage then
-    local shape = state.within and '{"type":"","%s":{"usage":%s}}' or '{"%s":%s}'
-    state.sink:event(format(shape, state.outer, state.usage))
+  if state.usage and state.within then
+    state.sink:event(format('{"type":"","%s":{"usage":%s}}', state.outer, state.usage))
+  elseif state.usage then
+    state.sink:usage(state.outer, state.usage)
   end
   state.usage = nil
 end
@@ -184,6 +192,18 @@ local function structure(state, body, c, from, at)
   return from
 end
 
+-- The next mark from `at` on, and its byte; nil when there is none. `all`: a colon and a comma are marks.
+local function next_mark(body, at, all)
+  for i = at, at + NEAR - 1 do
+    local c = byte(body, i)
+    if MARK[c or 34] or all and (c == 58 or c == 44) then
+      return c and i, c
+    end
+  end
+  at = find(body, all and ALL_MARKS or MARKS, at + NEAR)
+  return at, at and byte(body, at)
+end
+
 -- Takes the next piece.
 function document.push(state, body)
   local at, size, from = 1, #body, 1
@@ -201,11 +221,12 @@ function document.push(state, body)
       from = structure(state, body, c, from, at)
       at = at + 1
     else
-      at = find(body, state.usage == nil and reads(state) and '["{}%[%],:]' or '["{}%[%]]', at)
+      local c
+      at, c = next_mark(body, at, state.usage == nil and reads(state))
       if not at then
         break
       end
-      from = structure(state, body, byte(body, at), from, at)
+      from = structure(state, body, c, from, at)
       at = at + 1
     end
   end

@@ -3,7 +3,7 @@
 
 local byte, find, sub = string.byte, string.find, string.sub
 local members, solid = json.members, json.solid
-local fields = usage.fields
+local escapes_ok, fields = text.escapes_ok, usage.fields
 
 -- The members that tell one API's events from another's. An object with none of them, or only one of the
 -- first two, which are anybody's, is of no API we know.
@@ -25,6 +25,8 @@ local WANTED = json.names(
   "contentBlockIndex"
 )
 local USAGE = json.names("usage")
+-- Room that is used again and again; no yield comes between.
+local FOUND, INNER = json.spans(), json.spans()
 -- Events after which clients do not read on.
 local LAST = {
   ['"message_stop"'] = true,
@@ -83,32 +85,31 @@ local function is_delta(data, found)
 end
 
 -- The usage of an object inside the event, `name`'s.
-local function nested(self, data, name)
-  local at = self.found.from[name]
+local function nested(data, name)
+  local at = FOUND.from[name]
   if not at or byte(data, at) ~= 123 then
     return nil
   end
-  local inner = json.spans()
-  local from = members(data, at, USAGE, inner) and inner.from.usage
+  local from = members(data, at, USAGE, INNER) and INNER.from.usage
   return from and fields(data, from)
 end
 
 -- Tells the meter what the event reports.
 local function report(self, data, delta)
-  local from, meter = self.found.from, self.meter
+  local from, meter = FOUND.from, self.meter
   local at = from.usage or from.usageMetadata
   local found = at and fields(data, at)
   if not found and from.type and from.message then
     -- Anthropic's first event; its last overrides it.
-    local base = nested(self, data, "message")
+    local base = nested(data, "message")
     if base then
       meter:begin(base)
       return
     end
   end
   found = found
-    or nested(self, data, "response")
-    or (from.delta and not delta and nested(self, data, "delta"))
+    or nested(data, "response")
+    or (from.delta and not delta and nested(data, "delta"))
     or (from.meta and fields(data, from.meta, true))
     or (from.done and byte(data, from.done) == 116 and fields(data, solid(data, 1)))
   if found then
@@ -138,7 +139,7 @@ end
 
 -- A delta like this one but for its text means the same.
 local function learn(self, data, from, to)
-  local found = self.found
+  local found = FOUND
   local name = found.from.choices and "choices" or found.from.candidates and "candidates" or "delta"
   local size = found.from[name] and echo.learn(self.echo, data, found.from[name], found.to[name])
   if size then
@@ -155,7 +156,7 @@ local function event(self, data)
     local shift = self.after and size - self.size or 0
     return self.from and self.from + shift, self.from and self.to + shift
   end
-  local found, heard = self.found, self.meter.heard
+  local found, heard = FOUND, self.meter.heard
   local start = byte(data, solid(data, 1)) == 123 and json.document(data, WANTED, found)
   if not start then
     self.meter.ended = self.meter.ended or find(data, "^[ \t]*%[DONE%]") ~= nil
@@ -175,6 +176,14 @@ local function event(self, data)
     learn(self, data, from, to)
   end
   return from, to
+end
+
+-- A usage object that is the value of `name` and nothing else: what the event of it alone would mean.
+local function usage_of(self, name, data)
+  local found = escapes_ok(data) and fields(data, 1, name == "meta")
+  if found then
+    self.meter:report(found)
+  end
 end
 
 -- Of an event over the cap, the next piece of its data: read in passing, so what it reports is not lost.
@@ -198,7 +207,6 @@ local events = {}
 function events.new(meter)
   return {
     meter = meter,
-    found = json.spans(),
     echo = echo.new(),
     size = 0, -- of the delta that was learnt: the length of its text
     from = nil, -- what to take out of it
@@ -207,6 +215,7 @@ function events.new(meter)
     passing = nil, -- reads an event over the cap
     heard = 0, -- reports before it
     event = event,
+    usage = usage_of,
     pass = pass,
     lost = lost,
   }

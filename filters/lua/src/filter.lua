@@ -59,15 +59,13 @@ local function read(handle, route, buffer, size)
   if size or not header.plain(headers) then
     model, estimate = request.unread(size or buffer and buffer:length() or 0, in_path)
   else
-    local force = request.streams(ends) and context.forces(handle)
     local kind = headers:get("content-type") or ""
     local body = buffer and bytes(buffer) or ""
     model, estimate, rewritten, forced, longest =
-      request.read(body, ends, in_path, kind, force, route.max_tokens)
+      request.read(body, ends, in_path, kind, handle, route.max_tokens)
   end
   header.set(headers, route.model_header, model)
-  meter.set(handle, "model", model)
-  meter.set(handle, "prompt_estimate", estimate)
+  meter.asked(handle, model, estimate)
   hold.set(handle, route.holds, estimate, longest or route.max_tokens)
   if rewritten then
     buffer:setBytes(rewritten)
@@ -151,7 +149,7 @@ function envoy_on_request(handle)
   if why then
     return refuse(handle, route, "404", "no_model", why)
   end
-  guard(handle, settle.note, handle)
+  guard(handle, settle.note, handle, route.settle)
   if metered and route.prepay then
     prepay(handle, route)
   end
@@ -187,6 +185,10 @@ end
 -- One piece through the reader. Gives the bytes that go on, and whether the reader broke.
 local function pass(handle, reader, chunk)
   local body = guard(handle, bytes, chunk) or ""
+  if body == "" and not reader.settle then
+    -- HTTP/1 ends in an empty piece.
+    return body, false
+  end
   local ok, out = pcall(response.push, reader, handle, body)
   if not ok then
     fault(handle, out)

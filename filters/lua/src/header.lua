@@ -29,7 +29,11 @@ end
 
 -- Is the body as it was written, without a coding that would have to be undone to read it?
 function header.plain(headers)
-  local coding = gsub(lower(headers:get("content-encoding") or ""), "[ \t]+", "")
+  local coding = headers:get("content-encoding")
+  if not coding then
+    return true
+  end
+  coding = gsub(lower(coding), "[ \t]+", "")
   return coding == "" or coding == "identity"
 end
 

@@ -12,13 +12,14 @@ local function integer(number)
   return format("%.0f", number)
 end
 
--- The last value of a header: the proxy adds its own after what the upstream sent.
-local function last(headers, name)
+-- Takes a header out. Gives its last value: the proxy adds its own after what the upstream sent.
+local function pull(headers, name)
   local count = headers:getNumValues(name)
   if type(count) ~= "number" or count < 1 then
     return nil
   end
   local value = headers:getAtIndex(name, count - 1)
+  headers:remove(name)
   return type(value) == "string" and value or nil
 end
 
@@ -29,11 +30,8 @@ end
 
 -- Takes the proxy's three headers out; gives what they said, or nil when they were not there.
 function limits.take(headers)
-  local policies = last(headers, "x-ratelimit-limit")
-  local remaining, reset = last(headers, "x-ratelimit-remaining"), last(headers, "x-ratelimit-reset")
-  for i = 1, #NAMES do
-    headers:remove("x-ratelimit-" .. NAMES[i])
-  end
+  local policies = pull(headers, "x-ratelimit-limit")
+  local remaining, reset = pull(headers, "x-ratelimit-remaining"), pull(headers, "x-ratelimit-reset")
   local limit = number(policies)
   if not limit then
     return nil

@@ -46,6 +46,13 @@ function meter.no_costs(handle, list)
   end
 end
 
+-- What the request asks for.
+function meter.asked(handle, model, estimate)
+  local out = metadata(handle)
+  out:set(NAMESPACE, "model", model)
+  out:set(NAMESPACE, "prompt_estimate", estimate)
+end
+
 -- One token of a stream: an answer that has one is one.
 local function delta(self)
   self.deltas = self.deltas + 1
@@ -159,7 +166,10 @@ end
 -- The same for a whole answer.
 local function finish(self, handle)
   local policy, now = self.policy, self.reported
-  if not now then
+  if now and now == self.latest then
+    -- The metadata says so already.
+    return
+  elseif not now then
     if self.unestimated or policy.onMissing == "Free" then
       now = fixed(0, "none")
     elseif policy.onMissing == "Fixed" then

@@ -78,9 +78,14 @@ local function price(limit, tokens, sums)
   end
   for i = 1, #sums do
     if sums[i].key == limit.key then
-      local prompt =
-        { prompt = tokens, completion = 0, total = tokens, cached = 0, cache_write = 0, reasoning = 0 }
-      return costs.sum(sums[i], prompt)
+      return costs.sum(sums[i], {
+        prompt = tokens,
+        completion = 0,
+        total = tokens,
+        cached = 0,
+        cache_write = 0,
+        reasoning = 0,
+      })
     end
   end
   return tokens

@@ -4,16 +4,34 @@ local find, lower, match, next, tonumber = string.find, string.lower, string.mat
 
 local response = {}
 
+-- The commonest content type needs no reading.
+local JSON = "application/json"
+
 -- A content type without parameters, in lower case.
 local function kind_of(headers)
   local value = headers:get("content-type")
+  if value == JSON then
+    return value
+  end
   return value and match(lower(value), "^[^%s;,]*") or ""
 end
 
 -- What reads this answer: a meter, and for plain ones what can tell its events.
 local function reader(handle, headers, known)
   local route = context.answer(handle)
-  local self = { meter = meter.new(route.usage, known, route.costs, route.holds) }
+  local self = {
+    meter = meter.new(route.usage, known, route.costs, route.holds),
+    sink = nil, -- is told what the answer says
+    undecided = false, -- nobody knows yet what the answer is
+    events = false, -- its type says that it is a stream of events
+    hold = false, -- what the client did not ask for is taken out
+    messages = nil, -- what reads it: Bedrock's messages, a stream of lines, JSON
+    stream = nil,
+    document = nil,
+    length = tonumber(headers:get("content-length") or ""),
+    settle = nil, -- how the filter charges it itself, and what waits until it has
+    tail = nil,
+  }
   local calls = route.settle or route.prepay
   self.meter.dues = calls and calls.limits or self.meter.dues
   settle.open(route.settle, self, headers)

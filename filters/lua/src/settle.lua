@@ -20,9 +20,8 @@ local TAIL = 16
 -- Nobody waits for the charge itself, so it may take long.
 local BOOK_MS = 10000
 
--- On the request, once all headers are set.
-function settle.note(handle)
-  local route = context.settle(handle)
+-- On the request, once all headers are set. Without a `route` there is nothing to note.
+function settle.note(handle, route)
   if not route then
     return
   end
@@ -42,13 +41,11 @@ function settle.open(route, reader, headers)
     return
   end
   reader.settle = route
-  local length = tonumber(headers:get("content-length") or "")
-  if length and length > MAX_HELD then
+  if reader.length and reader.length > MAX_HELD then
     -- Its last piece may be too long to wait. Without this a client knows the end when the stream ends, and
     -- that waits.
     headers:remove("content-length")
-  else
-    reader.length = length
+    reader.length = nil
   end
 end
 
@@ -65,10 +62,13 @@ function settle.part(reader, sent, may)
   return sent
 end
 
--- Is what was read so far all that a client reads, and can the piece that is to be sent wait?
+-- Is what was read so far all that a client reads, and can the piece that is to be sent wait, if it has to?
 function settle.complete(reader, sent)
-  local all = reader.meter.ended or reader.length and reader.meter.bytes >= reader.length
-  return reader.settle and all and not reader.tail and #sent <= MAX_HELD
+  local all = reader.length and reader.meter.bytes >= reader.length
+  if not reader.settle then
+    return all
+  end
+  return (all or reader.meter.ended) and not reader.tail and #sent <= MAX_HELD
 end
 
 -- What an answer is to be charged: `charges`; nil when there is nothing.

@@ -114,6 +114,9 @@ end
 
 -- The value as a header can carry it: blanks around it gone; nil when nothing is left or a header cannot.
 function text.header_value(value)
+  if value ~= "" and not find(value, "[^!-~]") then
+    return value
+  end
   local inner = match(value, "^[ \t]*(.-)[ \t]*$")
   if not inner or inner == "" or find(inner, "%c") or not text.is_utf8(inner) then
     return nil

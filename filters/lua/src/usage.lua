@@ -45,9 +45,6 @@ local ROWS = {
     cached = {},
   },
 }
--- Where Cohere keeps the numbers, in the order in which they are believed.
-local WRAPPERS = { "tokens", "billed_units" }
-
 -- Every member that a row names, and by outer name the inner one.
 local FIELDS, INNER = {}, {}
 
@@ -74,7 +71,8 @@ for i = 1, #ROWS do
   fields_of({ row.reasoning })
   fields_of({ row.total })
 end
-fields_of(WRAPPERS)
+-- Where Cohere keeps the numbers, in the order in which they are believed.
+fields_of({ "tokens", "billed_units" })
 
 local usage = {}
 
@@ -106,43 +104,6 @@ local function number(body, found, name)
   return ceil(clamp(value)) + 0
 end
 
--- The numbers of the object at `at`, by the names of the rows, and what of it was found; nil without any.
-local function flat(body, at)
-  local found, fields = spans(), {}
-  if not json.members(body, at, FIELDS, found) then
-    return nil, found
-  end
-  for i = 1, found.count do
-    local name = found[i]
-    local inner = INNER[name]
-    if not inner then
-      fields[name] = number(body, found, name)
-    else
-      local details = spans()
-      if json.members(body, found.from[name], inner.names, details) then
-        fields[inner.path] = number(body, details, inner.names[1])
-      end
-    end
-  end
-  return usage.numbers(fields) and fields, found
-end
-
--- The same, of what Cohere wraps as well. `wrapped`: of nothing else.
-function usage.fields(body, at, wrapped)
-  local fields, found = flat(body, at)
-  if fields and not wrapped then
-    return fields
-  end
-  for i = 1, #WRAPPERS do
-    local from = found.from[WRAPPERS[i]]
-    fields = from and flat(body, from)
-    if fields then
-      return fields
-    end
-  end
-  return nil
-end
-
 local function sum(fields, list)
   local all
   for i = 1, #list do
@@ -150,15 +111,6 @@ local function sum(fields, list)
     all = one and (all or 0) + one or all
   end
   return all
-end
-
-local function first(fields, list)
-  for i = 1, #list do
-    if fields[list[i]] then
-      return fields[list[i]]
-    end
-  end
-  return 0
 end
 
 -- The first row that has one of `prompt` and `completion`, else the first that has a total.
@@ -174,6 +126,47 @@ local function row_of(fields)
     end
   end
   return nil
+end
+
+-- Room that is used again and again; no yield comes between.
+local found, details = spans(), spans()
+
+-- The numbers of the object at `at`, by the names of the rows; nil without any.
+local function flat(body, at)
+  if not json.members(body, at, FIELDS, found) then
+    return nil
+  end
+  -- Room for the commonest: a table that grows is made anew.
+  local fields = { prompt_tokens = nil, completion_tokens = nil, total_tokens = nil }
+  for i = 1, found.count do
+    local name = found[i]
+    local inner = INNER[name]
+    if not inner then
+      fields[name] = number(body, found, name)
+    elseif json.members(body, found.from[name], inner.names, details) then
+      fields[inner.path] = number(body, details, inner.names[1])
+    end
+  end
+  return row_of(fields) and fields
+end
+
+-- The same, of what Cohere wraps as well. `wrapped`: of nothing else.
+function usage.fields(body, at, wrapped)
+  local fields = flat(body, at)
+  if fields and not wrapped then
+    return fields
+  end
+  local tokens, billed = found.from.tokens, found.from.billed_units
+  return tokens and flat(body, tokens) or billed and flat(body, billed) or nil
+end
+
+local function first(fields, list)
+  for i = 1, #list do
+    if fields[list[i]] then
+      return fields[list[i]]
+    end
+  end
+  return 0
 end
 
 -- What these fields say: prompt, completion, total, cached, cache_write, reasoning; nil when nothing.

@@ -1,8 +1,8 @@
 -- The llmroute filter, made by tools/bundle_filter.py: its readable source is filters/lua/src of llmroute,
 -- here without comments and with short names. Apache-2.0.
 local I,E,L,A,M3,next,pairs,P,B,R,F,O,G2,G,W,M2,S,C,T,T2,Y=ipairs,math.ceil,math.floor,math.max,math.min,next,pairs,pcall,string.byte,string.char,string.find,string.format,string.gmatch,string.gsub,string.lower,string.match,string.sub,table.concat,tonumber,tostring,type
-local X=(function()
-local E={[34]='"',[47]="/",[92]="\\",[98]="\b",[102]="\f",[110]="\n",[114]="\r",[116]="\t",}local t={}function t.e6(j)local a=F(j,"\\",1,true)while a do
+local X={}do local _=X
+local E={[34]='"',[47]="/",[92]="\\",[98]="\b",[102]="\f",[110]="\n",[114]="\r",[116]="\t",}local t=_ function t.e6(j)local a=F(j,"\\",1,true)while a do
 local c=B(j,a+1)or 0
 if c==117 then
 if not F(j,"^%x%x%x%x",a+2)then
@@ -19,7 +19,7 @@ return R(c)elseif c<2048 then
 return R(192+L(c/64),128+c%64)elseif c<65536 then
 return R(224+L(c/4096),128+L(c/64)%64,128+c%64)end
 return R(240+L(c/262144),128+L(c/4096)%64,128+L(c/64)%64,128+c%64)end
-function t.u(r)local a=F(r,"\\",1,true)if not a then
+function t.u2(r)local a=F(r,"\\",1,true)if not a then
 return r
 end
 local p,n,f={},0,1
@@ -63,16 +63,18 @@ end
 a=F(v,"[\128-\255]",a+w)end
 return true
 end
-function t.h6(v)local i=M2(v,"^[ \t]*(.-)[ \t]*$")if not i or i==""or F(i,"%c")or not t.i4(i)then
+function t.h6(v)if v~=""and not F(v,"[^!-~]")then
+return v
+end
+local i=M2(v,"^[ \t]*(.-)[ \t]*$")if not i or i==""or F(i,"%c")or not t.i4(i)then
 return nil
 end
 return i
 end
 function t.q2(v)local e=G(v,'["\\]',"\\%0")return'"'..e..'"'end
-return t
-end)()
-local H=(function()
-local h={}function h.set(h,n,v)h:remove(n)h:add(n,v)end
+end
+local H={}do local _=H
+local h=_ function h.set(h,n,v)h:remove(n)h:add(n,v)end
 function h.settle(h2,n,d)local c=h2:getNumValues(n)local v
 for i=0,c-1 do
 v=v or X.h6(h2:getAtIndex(n,i)or"")end
@@ -84,10 +86,12 @@ elseif c~=1 or h2:getAtIndex(n,0)~=v then
 h.set(h2,n,v)end
 return v
 end
-function h.p8(h)local c=G(W(h:get("content-encoding")or""),"[ \t]+","")return c==""or c=="identity"end
-return h
-end)()
-local E2=(function()
+function h.p8(h)local c=h:get("content-encoding")if not c then
+return true
+end
+c=G(W(c),"[ \t]+","")return c==""or c=="identity"end
+end
+local E2={}do local _=E2
 local q=X.q2
 local K={refused={429,"tokens","rate_limit_exceeded","rate_limit_error","RESOURCE_EXHAUSTED"},unidentified={401,"invalid_request_error","invalid_api_key","authentication_error","UNAUTHENTICATED",},forbidden={403,"invalid_request_error","forbidden","permission_error","PERMISSION_DENIED"},no_model={404,"invalid_request_error","model_not_found","not_found_error","NOT_FOUND"},unavailable={503,"server_error","service_unavailable","api_error","UNAVAILABLE"},}local D={[401]="unidentified",[403]="forbidden"}local A={[500]=true,[503]=true}local S={}function S.openai(k,m,o)return O('{"error":{"message":%s,"type":"%s","param":null,"code":"%s"}}',m,o.type or k[2],k[3])end
 function S.anthropic(k,m)return O('{"type":"error","error":{"type":"%s","message":%s}}',k[4],m)end
@@ -95,7 +99,7 @@ function S.gemini(k,m,o)local d=""if o.w4 then
 d=O(',"details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"%.0fs"}]',o.w4)end
 return O('{"error":{"code":%d,"message":%s,"status":"%s"%s}}',o.s9 or k[1],m,k[5],d)end
 function S.any(k,m)return O('{"type":"error","error":{"type":"%s","message":%s,"param":null,"code":"%s","status":"%s"}}',k[4],m,k[3],k[5])end
-local e={}function e.body(a,k,m,o)local s=S[a or"openai"]or S.openai
+local e=_ function e.body(a,k,m,o)local s=S[a or"openai"]or S.openai
 return s(K[k],q(m),o or{})end
 function e.b3(h)return not h:get("content-length")and not h:get("content-type")and not h:get("date")end
 function e.d5(h,s,a)if a or not D[s]then
@@ -103,17 +107,16 @@ return nil
 end
 local k=W(h:get("content-type")or"text/plain")return F(k,"text/plain",1,true)==1 and D[s]or nil
 end
-function e.a6(h,s,s2)return A[s]and not s2 and e.b3(h)and"unavailable"or nil
+function e.a7(h,s,s2)return A[s]and not s2 and e.b3(h)and"unavailable"or nil
 end
 function e.d6(h,k,s)local w=M2(s,"^[ -~]+$")H.set(h,"content-type","application/json")return e.body("any",k,w or"The request was turned away.")end
 function e.p12(h,a,s)H.set(h,"content-type","application/json")H.set(h,"retry-after","1")local m="The rate limit cannot be checked right now. Please try again in 1s."return e.body(a,"unavailable",m,{s9=s})end
-return e
-end)()
-local J=(function()
-local e,u=X.e6,X.u
+end
+local J={}do local _=J
+local e,u=X.e6,X.u2
 local M=10000
 local M2=27*6+2
-local W={[116]="true",[102]="false",[110]="null",[78]="NaN",[73]="Infinity"}local j={}local function s(b,a)local c=B(b,a)if c and c>32 then
+local W={[116]="true",[102]="false",[110]="null",[78]="NaN",[73]="Infinity"}local j=_ local function s(b,a)local c=B(b,a)if c and c>32 then
 return a
 end
 return F(b,"[^ \t\r\n]",a)or#b+1
@@ -135,7 +138,7 @@ return q+1
 end
 end
 end
-j.s13=s2
+j.s12=s2
 local function s3(b,a)local c=B(b,a)local w=W[c or 0]if c==45 and B(b,a+1)==73 then
 w="-Infinity"end
 if w then
@@ -240,12 +243,11 @@ return s3
 end
 return nil
 end
-return j
-end)()
-local U=(function()
+end
+local U={}do local _=U
 local n,s=J.n3,J.s5
 local M=1000000000
-local R={{prompt={"prompt_tokens"},completion={"completion_tokens"},t2="total_tokens",c3={"prompt_tokens_details.cached_tokens"},reasoning="completion_tokens_details.reasoning_tokens",},{prompt={"input_tokens","cache_creation_input_tokens","cache_read_input_tokens"},completion={"output_tokens"},t2="total_tokens",c3={"cache_read_input_tokens","input_tokens_details.cached_tokens"},c4="cache_creation_input_tokens",reasoning="output_tokens_details.reasoning_tokens",},{prompt={"promptTokenCount"},completion={"candidatesTokenCount","thoughtsTokenCount"},t2="totalTokenCount",c3={"cachedContentTokenCount"},reasoning="thoughtsTokenCount",},{prompt={"inputTokens","cacheReadInputTokens","cacheWriteInputTokens"},completion={"outputTokens"},t2="totalTokens",c3={"cacheReadInputTokens"},c4="cacheWriteInputTokens",},{prompt={"prompt_eval_count"},completion={"eval_count"},c3={},},}local W={"tokens","billed_units"}local F2,I={},{}local function f(p)local o,i=M2(p,"^([^.]+)%.?(.*)$")if i~=""then
+local R={{prompt={"prompt_tokens"},completion={"completion_tokens"},t2="total_tokens",c3={"prompt_tokens_details.cached_tokens"},reasoning="completion_tokens_details.reasoning_tokens",},{prompt={"input_tokens","cache_creation_input_tokens","cache_read_input_tokens"},completion={"output_tokens"},t2="total_tokens",c3={"cache_read_input_tokens","input_tokens_details.cached_tokens"},c4="cache_creation_input_tokens",reasoning="output_tokens_details.reasoning_tokens",},{prompt={"promptTokenCount"},completion={"candidatesTokenCount","thoughtsTokenCount"},t2="totalTokenCount",c3={"cachedContentTokenCount"},reasoning="thoughtsTokenCount",},{prompt={"inputTokens","cacheReadInputTokens","cacheWriteInputTokens"},completion={"outputTokens"},t2="totalTokens",c3={"cacheReadInputTokens"},c4="cacheWriteInputTokens",},{prompt={"prompt_eval_count"},completion={"eval_count"},c3={},},}local F2,I={},{}local function f(p)local o,i=M2(p,"^([^.]+)%.?(.*)$")if i~=""then
 I[o]={n3=n(i),path=p}end
 F2[#F2+1]=o
 F2[o]=true
@@ -255,7 +257,7 @@ f(l[i])end
 end
 for i=1,#R do
 local r=R[i]f2(r.prompt)f2(r.completion)f2(r.c3)f2({r.reasoning})f2({r.t2})end
-f2(W)local u={}local function c(v)return v<M and v or M
+f2({"tokens","billed_units"})local u=_ local function c(v)return v<M and v or M
 end
 u.c8=c
 local function b(r)if F(r,"[eE]%-")or not F(r,"^-?[0.]*[1-9]")then
@@ -271,42 +273,14 @@ return nil
 end
 return E(c(v))+0
 end
-local function f(b,a)local f,f2=s(),{}if not J.m3(b,a,F2,f)then
-return nil,f
-end
-for i=1,f.c do
-local n2=f[i]local i=I[n2]if not i then
-f2[n2]=n(b,f,n2)else
-local d=s()if J.m3(b,f.f[n2],i.n3,d)then
-f2[i.path]=n(b,d,i.n3[1])end
-end
-end
-return u.n5(f2)and f2,f
-end
-function u.f2(b,a,w)local f2,f3=f(b,a)if f2 and not w then
-return f2
-end
-for i=1,#W do
-local f3=f3.f[W[i]]f2=f3 and f(b,f3)if f2 then
-return f2
-end
-end
-return nil
-end
-local function s(f,l)local a
+local function s2(f,l)local a
 for i=1,#l do
 local o=f[l[i]]a=o and(a or 0)+o or a
 end
 return a
 end
-local function f(f,l)for i=1,#l do
-if f[l[i]]then
-return f[l[i]]end
-end
-return 0
-end
 local function r(f)for i=1,#R do
-if s(f,R[i].prompt)or s(f,R[i].completion)then
+if s2(f,R[i].prompt)or s2(f,R[i].completion)then
 return R[i]end
 end
 for i=1,#R do
@@ -315,15 +289,36 @@ return R[i]end
 end
 return nil
 end
+local f,d=s(),s()local function f2(b,a)if not J.m3(b,a,F2,f)then
+return nil
+end
+local f2={prompt_tokens=nil,completion_tokens=nil,total_tokens=nil}for i=1,f.c do
+local n2=f[i]local i=I[n2]if not i then
+f2[n2]=n(b,f,n2)elseif J.m3(b,f.f[n2],i.n3,d)then
+f2[i.path]=n(b,d,i.n3[1])end
+end
+return r(f2)and f2
+end
+function u.f2(b,a,w)local f3=f2(b,a)if f3 and not w then
+return f3
+end
+local t,b2=f.f.tokens,f.f.billed_units
+return t and f2(b,t)or b2 and f2(b,b2)or nil
+end
+local function f(f,l)for i=1,#l do
+if f[l[i]]then
+return f[l[i]]end
+end
+return 0
+end
 function u.n5(f2)local r=r(f2)if not r then
 return nil
 end
-local p=c(s(f2,r.prompt)or 0)local c2=c(s(f2,r.completion)or 0)return{prompt=p,completion=c2,t2=f2[r.t2 or""]or c(p+c2),c3=f(f2,r.c3),c4=f2[r.c4 or""]or 0,reasoning=f2[r.reasoning or""]or 0,}end
-return u
-end)()
-local C2=(function()
+local p=c(s2(f2,r.prompt)or 0)local c2=c(s2(f2,r.completion)or 0)return{prompt=p,completion=c2,t2=f2[r.t2 or""]or c(p+c2),c3=f(f2,r.c3),c4=f2[r.c4 or""]or 0,reasoning=f2[r.reasoning or""]or 0,}end
+end
+local C2={}do local _=C2
 local c=U.c8
-local c2={}local function n(v,d)return Y(v)=="number"and v>=0 and v or d
+local c2=_ local function n(v,d)return Y(v)=="number"and v>=0 and v or d
 end
 function c2.n2(l)local a={}for i=1,#l do
 local g=l[i]local s=A(1,n(g.scale,1))local p,c=n(g.prompt,s),n(g.completion,s)a[i]={key=g.key,scale=s,prompt=p,c3=n(g.cachedPrompt,p),c4=n(g.cacheWrite,p),completion=c,reasoning=n(g.reasoning,c),}end
@@ -335,14 +330,14 @@ p=n.t2
 end
 local c3=M3(n.c3,p)local c4=M3(n.c4,p-c3)local r=M3(n.reasoning,c2)local s=(p-c3-c4)*w.prompt+c3*w.c3+c4*w.c4+(c2-r)*w.completion+r*w.reasoning
 return c(E(s/w.scale))end
-return c2
-end)()
-local D2=(function()
-local s,u=J.s13,X.u
+end
+local D2={}do local _=D2
+local s,u=J.s12,X.u2
 local M=4096
 local M2=17*6
 local M4=64
-local C={usage=true,usageMetadata=true,meta=true}local N={response=true,message=true,delta=true}local S2={done=true,prompt_eval_count=true,eval_count=true}local d={}function d.n2(s,e)return{s2=s,e2=e,b=0,d=0,i=false,q=false,o3=false,key=false,name=nil,o2=nil,inner=nil,w=false,usage=nil,c6=0,s3=nil,v=nil,candidates=false,o=false,}end
+local M5,A='["{}%[%]]','["{}%[%],:]'local M6={[34]=true,[91]=true,[93]=true,[123]=true,[125]=true}local N=4
+local C={usage=true,usageMetadata=true,meta=true}local N2={response=true,message=true,delta=true}local S2={done=true,prompt_eval_count=true,eval_count=true}local d=_ function d.n2(s,e)return{s=s,e2=e,b=0,d=0,i=false,q=false,o3=false,key=false,name=nil,o2=nil,inner=nil,w=false,usage=nil,c6=0,s3=nil,v=nil,candidates=false,o=false,}end
 local function k(s,b,f,t)if s.usage then
 s.usage=#s.usage+t-f<M and s.usage..S(b,f,t)elseif s.s3 then
 s.s3=#s.s3+t-f<M4 and s.s3..S(b,f,t)or nil
@@ -385,7 +380,7 @@ return nil
 elseif a2==2 and o and C[s.o2 or 0]then
 s.usage,s.c6="",d-1
 return a
-elseif a2==2 and o and s.e2 and N[s.o2 or 0]then
+elseif a2==2 and o and s.e2 and N2[s.o2 or 0]then
 s.w,s.key,s.inner=true,true,nil
 elseif a2==3 and o and s.w and s.inner=="usage"then
 s.usage,s.c6="",d-1
@@ -395,16 +390,17 @@ s.candidates=true
 end
 return nil
 end
-local function t(s)if s.usage then
-local s2=s.w and'{"type":"","%s":{"usage":%s}}'or'{"%s":%s}'s.s2:e2(O(s2,s.o2,s.usage))end
+local function t(s)if s.usage and s.w then
+s.s:e2(O('{"type":"","%s":{"usage":%s}}',s.o2,s.usage))elseif s.usage then
+s.s:usage(s.o2,s.usage)end
 s.usage=nil
 end
 local function t2(s)e(s)local v=not s.e2 and s.v
 if v and(v.done or v.prompt_eval_count)then
 local c=v.done and""or',"done":true'for n,v in pairs(v)do
 c=c..O(',"%s":%s',n,v)end
-s.s2:e2("{"..S(c,2).."}")elseif s.b==1 and s.candidates then
-s.s2:e2('{"candidates":[0]}')end
+s.s:e2("{"..S(c,2).."}")elseif s.b==1 and s.candidates then
+s.s:e2('{"candidates":[0]}')end
 s.i,s.v=false,nil
 end
 local function c(s,b,f,a)s.d=s.d-1
@@ -434,6 +430,12 @@ k(s,b,f,a-1)e(s)s.key=true
 end
 return f
 end
+local function n(b,a,a2)for i=a,a+N-1 do
+local c=B(b,i)if M6[c or 34]or a2 and(c==58 or c==44)then
+return c and i,c
+end
+end
+a=F(b,a2 and A or M5,a+N)return a,a and B(b,a)end
 function d.p(s2,b)local a,s3,f=1,#b,1
 while a<=s3 and not s2.o do
 if s2.q then
@@ -444,18 +446,18 @@ end
 local c=B(b,a)s2.o=c~=123 and c~=91
 f=s(s2,b,c,f,a)a=a+1
 else
-a=F(b,s2.usage==nil and r(s2)and'["{}%[%],:]'or'["{}%[%]]',a)if not a then
+local c
+a,c=n(b,a,s2.usage==nil and r(s2))if not a then
 break
 end
-f=s(s2,b,B(b,a),f,a)a=a+1
+f=s(s2,b,c,f,a)a=a+1
 end
 end
 k(s2,b,f,s3)end
-return d
-end)()
-local V=(function()
+end
+local V={}do local _=V
 local E=6
-local o={}function o.n2(s)return{s2=s,h="",data=false,}end
+local o=_ function o.n2(s)return{s=s,h="",data=false,}end
 function o.value(l,s)if S(l,s,s+3)~="data"then
 return nil
 end
@@ -470,21 +472,20 @@ s.h=#p<E and p or nil
 local v=not s.h and o.value(p,1)s.data=v~=nil and v~=false
 p=v and"\n"..S(p,v)end
 if s.data then
-s.s2:p5(p)end
+s.s:p5(p)end
 end
 function o.l2(s,p)o.p(s,p)local h=s.h
 local v=h and o.value(h,1)if v then
-s.s2:p5("\n"..S(h,v))end
+s.s:p5("\n"..S(h,v))end
 s.h,s.data="",false
 return h==""end
-return o
-end)()
-local S3=(function()
+end
+local S3={}do local _=S3
 local M=24576
 local L=32
 local M2=64
-local s={}function s.n2(h)return{h2=h,first=true,cr=nil,p2={},c=0,s=0,o=nil,data=nil,m2=nil,r={},l2=0,value=0,b4={},l6=0,b5={},p7=0,}end
-local function f(s)s.s,s.o,s.data,s.m2,s.l2=0,nil,nil,nil,0
+local s=_ function s.n2(h)return{h2=h,first=true,cr=nil,p2={},c=0,s2=0,o=nil,data=nil,m2=nil,r={},l2=0,value=0,b4={},l6=0,b5={},p7=0,}end
+local function f(s)s.s2,s.o,s.data,s.m2,s.l2=0,nil,nil,nil,0
 if#s.r>0 then
 s.r={}end
 end
@@ -514,11 +515,11 @@ end
 end
 e2(o,s.r,1,#s.r)f(s)return true
 end
-local function f(s,o,l,e2,s2)local i=s.s==0
+local function f(s,o,l,e2,s2)local i=s.s2==0
 if i and B(l,s2)==58 then
 e(o,l,e2)return
 end
-s.s=s.s+#l+L
+s.s2=s.s2+#l+L
 local v=V.value(l,s2)if v and s.data then
 s.m2,s.l2=s.m2 or{},0
 s.m2[#s.m2+1]=S(l,v)elseif v then
@@ -533,13 +534,13 @@ e(o,t,e2)return not V.l2(s.o,t)or d(s,s2,o)end
 local l=t
 if s.c>0 then
 s.p2[s.c+1]=t
-l=C(s.p2,"",1,s.c+1)s.s,s.p2,s.c=s.s-(#l-#t),{},0
+l=C(s.p2,"",1,s.c+1)s.s2,s.p2,s.c=s.s2-(#l-#t),{},0
 end
 if s.first then
 s.first=false
 s3=S(l,1,3)=="\239\187\191"and 4 or 1
 end
-if s.s+#l>M then
+if s.s2+#l>M then
 g(s,s2,o)e(o,l,e2)V.l2(s.o,S(l,s3))return true
 elseif#l>=s3 then
 f(s,o,l,e2,s3)return true
@@ -552,11 +553,11 @@ e(o,p)V.p(s.o,p)return
 end
 s.c=s.c+1
 s.p2[s.c]=p
-s.s=s.s+#p
+s.s2=s.s2+#p
 if s.c==M2 then
 s.p2,s.c={C(s.p2,"",1,M2)},1
 end
-if s.s>M then
+if s.s2>M then
 g(s,s2,o)end
 end
 local function l(s,o)if s.cr=="kept"and#s.r>0 then
@@ -588,18 +589,17 @@ if l and l<a then
 l=F(b2,"\n",a,true)end
 end
 return o and C(o)end
-function s.f4(s,s2)local o=s.h2 and{}or nil
+function s.f3(s,s2)local o=s.h2 and{}or nil
 if s.c>0 then
 t(s,s2,o,"","")end
 d(s,s2,o)return o and C(o)end
 function s.held(s)return C(s.b4,"",1,s.l6)..C(s.b5,"",1,s.p7)end
-return s
-end)()
-local E4=(function()
+end
+local E4={}do local _=E4
 local M=8192
 local P,C=12,4
 local M2=16777216+131072+P+C
-local e={}function e.n2()return{h="",s4=0,l=nil,p3="",o=false,}end
+local e=_ function e.n2()return{h="",s4=0,l=nil,p3="",o=false,}end
 local function l(h,a)local a,b,c,d=B(h,a,a+3)return((a*256+b)*256+c)*256+d
 end
 local function p(s)local t,h=l(s.h,1),l(s.h,5)s.h=""s.l=t-h-P-C
@@ -630,17 +630,17 @@ f(s,s2)end
 end
 return not s.o
 end
-return e
-end)()
-local M=(function()
+end
+local M={}do local _=M
 local c=U.c8
-local N="llmroute"local m={}local function m2(h)return h:streamInfo():dynamicMetadata()end
+local N="llmroute"local m=_ local function m2(h)return h:streamInfo():dynamicMetadata()end
 function m.set(h,k,v)m2(h):set(N,k,v)end
 function m.get(h)local k=m2(h):get(N)return type(k)=="table"and k or{}end
 function m.default(h)local o=m2(h)o:set(N,"total_tokens",0)o:set(N,"prompt_tokens",0)o:set(N,"completion_tokens",0)o:set(N,"cached_tokens",0)o:set(N,"cache_write_tokens",0)o:set(N,"reasoning_tokens",0)o:set(N,"no_cost",0)o:set(N,"usage_source","none")o:set(N,"model","unknown")o:set(N,"api","openai")end
 function m.n6(h,l)local o=m2(h)for i=1,#l do
 o:set(N,l[i].key,0)end
 end
+function m.a6(h,m,e)local o=m2(h)o:set(N,"model",m)o:set(N,"prompt_estimate",e)end
 local function d(s)s.d3=s.d3+1
 s.s6=true
 end
@@ -675,27 +675,28 @@ end
 local function p2(s,h,n)local o2=m2(h)p(s,o2,"cached_tokens",n.c3)p(s,o2,"cache_write_tokens",n.c4)p(s,o2,"reasoning_tokens",n.reasoning)p(s,o2,"prompt_tokens",n.prompt)p(s,o2,"completion_tokens",n.completion)p(s,o2,"total_tokens",n.t2)p(s,o2,"usage_source",n.s11 or"reported")for i=1,#s.costs do
 local w=s.costs[i]p(s,o2,w.key,n.c13 or C2.sum(w,n))end
 o(s,o2,s.holds)o(s,o2,s.d4)end
-local function w2(s,h)if s.p9.onDisconnect=="Free"or(s.reported and s.reported==s.l5)then
+local function w2(s,h)if s.p9.onDisconnect=="Free"or(s.reported and s.reported==s.l4)then
 return
 end
-s.l5=s.reported
+s.l4=s.reported
 if s.reported then
 p2(s,h,s.reported)elseif not s.unestimated then
 p2(s,h,e(s))end
 end
 local function f2(s,h)local p,n=s.p9,s.reported
-if not n then
+if n and n==s.l4 then
+return
+elseif not n then
 if s.unestimated or p.onMissing=="Free"then
 n=f(0,"none")elseif p.onMissing=="Fixed"then
 n=f(p.fixedTokens,"fixed")else
 n=e(s)end
 end
 p2(s,h,n)end
-function m.n2(p,k,w3,h)return{p9=p,costs=w3,k=k,holds=h,prompt=tonumber(k.prompt_estimate)or 0,unestimated=k.unestimated,s6=false,d3=0,w2=0,b2=0,h3=0,e3=false,d4={},f2=nil,b=nil,reported=nil,l5=nil,w3={cached_tokens=0,cache_write_tokens=0,reasoning_tokens=0,prompt_tokens=0,completion_tokens=0,total_tokens=0,usage_source="none",},delta=d,w6=w,b8=b,r5=r,w5=w2,f4=f2,}end
-return m
-end)()
-local F2=(function()
-local f={}function f.n4(h,m)P(h.logErr,h,"llmroute: "..S(T2(m),1,200))P(function()M.set(h,"filter_error",(T(M.get(h).filter_error)or 0)+1)end)end
+function m.n2(p,k,w3,h)return{p9=p,costs=w3,k=k,holds=h,prompt=tonumber(k.prompt_estimate)or 0,unestimated=k.unestimated,s6=false,d3=0,w2=0,b2=0,h3=0,e3=false,d4={},f2=nil,b=nil,reported=nil,l4=nil,w3={cached_tokens=0,cache_write_tokens=0,reasoning_tokens=0,prompt_tokens=0,completion_tokens=0,total_tokens=0,usage_source="none",},delta=d,w6=w,b8=b,r5=r,w5=w2,f3=f2,}end
+end
+local F2={}do local _=F2
+local f=_ function f.n4(h,m)P(h.logErr,h,"llmroute: "..S(T2(m),1,200))P(function()M.set(h,"filter_error",(T(M.get(h).filter_error)or 0)+1)end)end
 function f.g(h,r,...)local o,r=P(r,...)if not o then
 f.n4(h,r)return nil
 end
@@ -706,14 +707,13 @@ f.n4(h,h2)return nil
 end
 return h2,b
 end
-return f
-end)()
-local E3=(function()
-local s=J.s13
+end
+local E3={}do local _=E3
+local s=J.s12
 local M=8
 local M2=1024
-local e={}function e.n2()return{l3=nil,h=nil,t3=nil,t4=0,}end
-function e.s14(s,d)local h=s.h
+local e=_ function e.n2()return{l3=nil,h=nil,t3=nil,t4=0,}end
+function e.s13(s,d)local h=s.h
 if not h or S(d,1,#h)~=h then
 return nil
 end
@@ -757,12 +757,11 @@ end
 o=F(d2,'"',s,true)end
 return nil
 end
-return e
-end)()
-local E5=(function()
+end
+local E5={}do local _=E5
 local m,s=J.m3,J.s10
-local f=U.f2
-local W=J.n3("message","response","choices","candidates","type","delta","done","usage","usageMetadata","meta","error","role","start","stopReason","contentBlockIndex")local U=J.n3("usage")local L={['"message_stop"']=true,['"message-end"']=true,['"response.completed"']=true,['"response.incomplete"']=true,['"response.failed"']=true,}local function m2(d,f)local f,t=f.key.usage,f.t.usage-1
+local e,f=X.e6,U.f2
+local W=J.n3("message","response","choices","candidates","type","delta","done","usage","usageMetadata","meta","error","role","start","stopReason","contentBlockIndex")local U=J.n3("usage")local F2,I=J.s5(),J.s5()local L={['"message_stop"']=true,['"message-end"']=true,['"response.completed"']=true,['"response.incomplete"']=true,['"response.failed"']=true,}local function m2(d,f)local f,t=f.key.usage,f.t.usage-1
 local b=f-1
 while F(d,"^[ \t\r\n]",b)do
 b=b-1
@@ -793,20 +792,20 @@ return not e
 end
 return h(d,f)or f2.done~=nil and B(d,f2.done)==102
 end
-local function n(s,d,n)local a=s.f3.f[n]if not a or B(d,a)~=123 then
+local function n(d,n)local a=F2.f[n]if not a or B(d,a)~=123 then
 return nil
 end
-local i=J.s5()local f2=m(d,a,U,i)and i.f.usage
+local f2=m(d,a,U,I)and I.f.usage
 return f2 and f(d,f2)end
-local function r(s2,d,d2)local f2,m=s2.f3.f,s2.m
+local function r(s2,d,d2)local f2,m=F2.f,s2.m
 local a=f2.usage or f2.usageMetadata
 local f3=a and f(d,a)if not f3 and f2.type and f2.message then
-local b=n(s2,d,"message")if b then
+local b=n(d,"message")if b then
 m:b8(b)return
 end
 end
 f3=f3
-or n(s2,d,"response")or(f2.delta and not d2 and n(s2,d,"delta"))or(f2.meta and f(d,f2.meta,true))or(f2.done and B(d,f2.done)==116 and f(d,s(d,1)))if f3 then
+or n(d,"response")or(f2.delta and not d2 and n(d,"delta"))or(f2.meta and f(d,f2.meta,true))or(f2.done and B(d,f2.done)==116 and f(d,s(d,1)))if f3 then
 m:r5(f3)end
 end
 local function i2(d,f)local k,d2=f.f.type,f.f.done
@@ -821,17 +820,17 @@ end
 end
 return nil
 end
-local function l(s,d,f,t)local f2=s.f3
-local n=f2.f.choices and"choices"or f2.f.candidates and"candidates"or"delta"local s2=f2.f[n]and E3.l8(s.e4,d,f2.f[n],f2.t[n])if s2 then
-s.s,s.f,s.t=s2,f,t
-s.a2=f and f>#s.e4.h
+local function l(s,d,f,t)local f2=F2
+local n=f2.f.choices and"choices"or f2.f.candidates and"candidates"or"delta"local s2=f2.f[n]and E3.l8(s.e5,d,f2.f[n],f2.t[n])if s2 then
+s.s2,s.f,s.t=s2,f,t
+s.a2=f and f>#s.e5.h
 end
 end
-local function e(s2,d)local s3=E3.s14(s2.e4,d)if s3 then
-s2.m:delta()local s=s2.a2 and s3-s2.s or 0
+local function e2(s2,d)local s3=E3.s13(s2.e5,d)if s3 then
+s2.m:delta()local s=s2.a2 and s3-s2.s2 or 0
 return s2.f and s2.f+s,s2.f and s2.t+s
 end
-local f,h=s2.f3,s2.m.h3
+local f,h=F2,s2.m.h3
 local s=B(d,s(d,1))==123 and J.d2(d,W,f)if not s then
 s2.m.e3=s2.m.e3 or F(d,"^[ \t]*%[DONE%]")~=nil
 return nil
@@ -844,6 +843,9 @@ r(s2,d,d2)s2.m.e3=s2.m.e3 or i2(d,f)local f,t=u(d,f)if d2 and h==s2.m.h3 and f~=
 l(s2,d,f,t)end
 return f,t
 end
+local function u(s,n,d)local f=e(d)and f(d,1,n=="meta")if f then
+s.m:r5(f)end
+end
 local function p(s,p)if not s.p4 then
 s.p4,s.h3=D2.n2(s,true),s.m.h3
 end
@@ -852,12 +854,11 @@ local function l(s)if s.p4 and s.m.h3==s.h3 then
 s.m:delta()end
 s.p4=nil
 end
-local e2={}function e2.n2(m)return{m=m,f3=J.s5(),e4=E3.n2(),s=0,f=nil,t=nil,a2=false,p4=nil,h3=0,e2=e,p5=p,l9=l,}end
-return e2
-end)()
-local N=(function()
+local e=_ function e.n2(m)return{m=m,e5=E3.n2(),s2=0,f=nil,t=nil,a2=false,p4=nil,h3=0,e2=e2,usage=u,p5=p,l9=l,}end
+end
+local N={}do local _=N
 local M="x-ai-gateway-llm-model-name"local B=4194304
-local N={}local c={}local S={get=function()return nil
+local N={}local c=_ local S={get=function()return nil
 end,}local function c2(h)return h:filterContext()or S
 end
 local function l(v)return Y(v)=="table"and v or N
@@ -876,19 +877,17 @@ local function w2(v)return Y(v)=="string"and v~=""and v or nil
 end
 local function c3(a,n)local r=a:get(n)return Y(r)=="table"and Y(r.limits)=="table"and r or nil
 end
-local function r(a)local l2,m=a:get("bodyLimit"),a:get("maxTokens")return{m4=w2(a:get("modelHeader"))or M,defaults=l(a:get("defaults")),metadata=w(a:get("metadata"),"header"),identity=w2(a:get("identity")),b7=w2(a:get("backendHeader")),costs=w(a:get("costs"),"key"),holds=w(a:get("holds"),"paid"),max_tokens=Y(m)=="number"and m>=1 and L(m)or nil,b9=Y(l2)=="number"and l2>=0 and l2 or B,prepay=c3(a,"prepay"),}end
+local function r(a)local l2,m=a:get("bodyLimit"),a:get("maxTokens")return{m4=w2(a:get("modelHeader"))or M,defaults=l(a:get("defaults")),metadata=w(a:get("metadata"),"header"),identity=w2(a:get("identity")),b7=w2(a:get("backendHeader")),costs=w(a:get("costs"),"key"),holds=w(a:get("holds"),"paid"),max_tokens=Y(m)=="number"and m>=1 and L(m)or nil,b9=Y(l2)=="number"and l2>=0 and l2 or B,settle=c3(a,"settle"),prepay=c3(a,"prepay"),e=nil,i3=nil,api=nil,}end
 function c.r6(h)return r(c2(h))end
 function c.none()return r(S)end
 function c.backends(h)return w(c2(h):get("backends"),"name")end
 function c.limits(h)return l(c2(h):get("limits"))end
-function c.settle(h)return c3(c2(h),"settle")end
-function c.f5(h)return l(c2(h):get("usage")).includeUsage~="Keep"end
+function c.f4(h)return l(c2(h):get("usage")).includeUsage~="Keep"end
 function c.a3(h)local a=c2(h)local g,w2=l(a:get("usage")),w(a:get("costs"),"key")local f=g.fixedTokens
 return{usage={onMissing=g.onMissing or"Estimate",fixedTokens=Y(f)=="number"and f>=0 and L(f)or 0,onDisconnect=g.onDisconnect or"Charge",},costs=w2[1]and C2.n2(w2)or N,holds=w(a:get("holds"),"paid"),settle=c3(a,"settle"),prepay=c3(a,"prepay"),}end
-return c
-end)()
-local P3=(function()
-local p={}local M={"^.*/openai/deployments/()[^/]+()/","^.*/models/()[^/]+():%a+$","^.*/tunedmodels/()[^/]+():%a+$","^.*/model/()[^/]+()/[^/]+$",}local R2={["/v1/chat/completions"]=true,["/v1/completions"]=true,["/v1/embeddings"]=true,["/v1/messages"]=true,["/v1/responses"]=true,}local S2={["/"]="\1",["\1"]="\2"}local function d(h)local c=R(T(h,16))return S2[c]or c
+end
+local P3={}do local _=P3
+local p=_ local M={"^.*/openai/deployments/()[^/]+()/","^.*/models/()[^/]+():%a+$","^.*/tunedmodels/()[^/]+():%a+$","^.*/model/()[^/]+()/[^/]+$",}local R2={["/v1/chat/completions"]=true,["/v1/completions"]=true,["/v1/embeddings"]=true,["/v1/messages"]=true,["/v1/responses"]=true,}local S2={["/"]="\1",["\1"]="\2"}local function d(h)local c=R(T(h,16))return S2[c]or c
 end
 local function m(w,s)if not F(s,"odel",1,true)and not F(s,"/deployments/",1,true)then
 return nil
@@ -912,11 +911,10 @@ local s=W(w)local n=m(w,s)if F(w,"\1",1,true)then
 w,s=G(w,"\1","/"),G(s,"\1","/")n=n and G(n,"\1","/")or m(w,s)end
 return s,n
 end
-return p
-end)()
-local M4=(function()
+end
+local M4={}do local _=M4
 local M,M2=4096,70
-local K='^[ \t]*;[ \t]*([^%s;="]+)[ \t]*=[ \t]*'local Q,T=K..'"([^"\\]*)"',K..'([^%s;,"]*)'local P={["7bit"]=true,["8bit"]=true,binary=true}local m={}local function p(l,n)local f
+local K='^[ \t]*;[ \t]*([^%s;="]+)[ \t]*=[ \t]*'local Q,T=K..'"([^"\\]*)"',K..'([^%s;,"]*)'local P={["7bit"]=true,["8bit"]=true,binary=true}local m=_ local function p(l,n)local f
 local a=F(l,";",1,true)or#l+1
 while F(l,"[^ \t;]",a)do
 local _,s,k,v=F(l,Q,a)if not s then
@@ -982,11 +980,10 @@ a=n
 end
 return m2
 end
-return m
-end)()
-local D=(function()
+end
+local D={}do local _=D
 local s=J.s10
-local e={}function e.replace(l,f,t,t2)local i=#l+1
+local e=_ function e.replace(l,f,t,t2)local i=#l+1
 while i>1 and l[i-1].f>f do
 l[i]=l[i-1]i=i-1
 end
@@ -1001,19 +998,17 @@ p[2*i-1],p[2*i]=S(b,a,l[i].f-1),l[i].t8
 a=l[i].t
 end
 p[#p+1]=S(b,a)return C(p)end
-return e
-end)()
-local H2=(function()
+end
+local H2={}do local _=H2
 local c=U.c8
-local h={}function h.set(h,l,p,a)for i=1,#l do
+local h=_ function h.set(h,l,p,a)for i=1,#l do
 local l=l[i]local s=p*l.prompt+c(a)*l.completion
 local h2=A(1,c(E(s/l.scale)))M.set(h,l.paid,h2)M.set(h,l.refund,h2)M.set(h,l.due,0)end
 end
-return h
-end)()
-local K=(function()
+end
+local K={}do local _=K
 local r=J.r
-local m={}local A2={{e={"/chat/completions"},f2={"max_completion_tokens","max_tokens"},c5={"n"},l4=1,},{e={"/completions"},f2={"max_tokens"},c5={"n","best_of"},l4=1},{e={"/responses"},f2={"max_output_tokens"}},{e={"/messages","/v2/chat"},f2={"max_tokens"}},{e={":generatecontent",":streamgeneratecontent"},f2={"maxOutputTokens","max_output_tokens"},h4={"generationConfig","generation_config"},c5={"candidateCount","candidate_count"},},{e={"/converse","/converse-stream"},f2={"maxTokens"},h4={"inferenceConfig"}},{e={"/api/chat","/api/generate"},f2={"num_predict"},h4={"options"},l4=1},{e={"/embeddings","/embed",":embedcontent",":batchembedcontents","/rerank"},mute=true},{e={"/count_tokens",":counttokens"},mute=true},{e={"/audio/speech","/audio/transcriptions","/audio/translations"}},{e={""},f2={"max_tokens","max_completion_tokens","max_output_tokens"},c5={"n"},keep=true,},}local N={}local N2={}for _,r in I(A2)do
+local m=_ local A2={{e={"/chat/completions"},f2={"max_completion_tokens","max_tokens"},c5={"n"},l5=1,},{e={"/completions"},f2={"max_tokens"},c5={"n","best_of"},l5=1},{e={"/responses"},f2={"max_output_tokens"}},{e={"/messages","/v2/chat"},f2={"max_tokens"}},{e={":generatecontent",":streamgeneratecontent"},f2={"maxOutputTokens","max_output_tokens"},h4={"generationConfig","generation_config"},c5={"candidateCount","candidate_count"},},{e={"/converse","/converse-stream"},f2={"maxTokens"},h4={"inferenceConfig"}},{e={"/api/chat","/api/generate"},f2={"num_predict"},h4={"options"},l5=1},{e={"/embeddings","/embed",":embedcontent",":batchembedcontents","/rerank"},mute=true},{e={"/count_tokens",":counttokens"},mute=true},{e={"/audio/speech","/audio/transcriptions","/audio/translations"}},{e={""},f2={"max_tokens","max_completion_tokens","max_output_tokens"},c5={"n"},keep=true,},}local N={}local N2={}for _,r in I(A2)do
 r.c5=r.c5 or N2
 for _,l in I({r.f2 or N2,r.h4 or N2,r.c5})do
 for _,n in I(l)do
@@ -1039,7 +1034,7 @@ local function f(v,l,m)local c=B(v)local n=(c==45 or(c>47 and c<58))and T(v)retu
 end
 local function h(l,b,a,s,r2,m)local t,l2=r2.keep,0
 for _,n in I(r2.f2)do
-local v=r(b,s,n)if v and not f(v,r2.l4 or 0,m)then
+local v=r(b,s,n)if v and not f(v,r2.l5 or 0,m)then
 D.replace(l,s.f[n],s.t[n],O("%d",m))l2=m
 elseif v then
 l2=A(l2,T(v))end
@@ -1072,11 +1067,10 @@ return h2(l,b,s2,f,r,m)elseif r.f2 then
 local s=s(b,f,r,1)return s*h(l,b,s2,f,r,A(1,L(m/s)))end
 return r.mute and 0 or m
 end
-return m
-end)()
-local Q=(function()
+end
+local Q={}do local _=Q
 local m,r=J.m3,J.r
-local h,u=X.h6,X.u
+local h,u=X.h6,X.u2
 local M=256
 local P={"messages","prompt","input","contents","documents","texts","query"}local W=J.n3("model","stream","stream_options")for _,n in ipairs(P)do
 W[n]=true
@@ -1084,7 +1078,7 @@ end
 for n in pairs(K.n3)do
 W[n]=true
 end
-local I=J.n3("include_usage")local r2={}local function n(n)n=n and h(n)return n and#n<=M and n or"unknown"end
+local I=J.n3("include_usage")local F2=J.s5()local r2=_ local function n(n)n=n and h(n)return n and#n<=M and n or"unknown"end
 local function m2(b,f)local f2=f.f.model
 if not f2 or B(b,f2)~=34 then
 return"unknown"end
@@ -1119,26 +1113,25 @@ local f=M4.model(k,b)if f==nil then
 return i or"unknown"end
 f=n(f)return(not i or i==f)and f or"unknown"end
 function r2.u3(s,i)return n(i),E(s/4)end
-function r2.s12(e)return S(e,-12)=="/completions"end
+function r2.s14(e)return S(e,-12)=="/completions"end
 function r2.api(e)if F(e,":%a+$")and F(e,"models/",1,true)then
 return"gemini"elseif F(e,"/messages$")or F(e,"/messages/[%a_]+$")then
 return(F(e,"/threads/",1,true)or F(e,"/completions/",1,true))and"openai"or"anthropic"end
 return"openai"end
 function r2.c5(e)return S(e,-12)==":counttokens"or S(e,-22)=="/messages/count_tokens"end
-function r2.r3(b,e2,i2,k,f,m)local f2=J.s5()local s=J.d2(b,W,f2)local n=i2 and n(i2)or i(b,s,f2,k)if not s then
+function r2.r3(b,e2,i2,k,h,m)local f=F2
+local s=J.d2(b,W,f)local n=i2 and n(i2)or i(b,s,f,k)if not s then
 return n,E(#b/4),nil,false
 end
-local l,f3,l2=nil,false,nil
-if f and f2.f.stream and r2.s12(e2)then
-l={}f3=w(l,b,s,f2)end
+local l,f2,l2=nil,false,nil
+if f.f.stream and r2.s14(e2)and N.f4(h)then
+l={}f2=w(l,b,s,f)end
 if m then
-l=l or{}l2=K.h2(l,b,s,f2,e2,m)end
-return n,e(b,f2),l and D.a4(l,b),f3,l2
+l=l or{}l2=K.h2(l,b,s,f,e2,m)end
+return n,e(b,f),l and D.a4(l,b),f2,l2
 end
-return r2
-end)()
-local I2=(function()
-local i={U="Nobody knows who sends this request: it has no credentials, or they name no user.",}local function d(v)if v==L(v)then
+end
+local I2=(function()local i={U="Nobody knows who sends this request: it has no credentials, or they name no user.",}local function d(v)if v==L(v)then
 return O("%.0f",v)end
 local s=O("%.15g",v)return T(s)==v and s or O("%.17g",v)end
 local function f(h,n,p)local v=h:streamInfo():dynamicMetadata():get(n)for i=1,#p do
@@ -1160,8 +1153,8 @@ H.set(h2,o.header,v)end
 end
 return i
 end)()
-local B2=(function()
-local b={}local function s(b,m)local m2=b.models or{}for i=1,#m2 do
+local B2={}do local _=B2
+local b=_ local function s(b,m)local m2=b.models or{}for i=1,#m2 do
 if m2[i]==m then
 return true
 end
@@ -1193,23 +1186,20 @@ H.set(h,n,c)return nil
 elseif not m or m=="unknown"then
 return"No model could be read from the request, and no backend takes such requests."end
 return O("The model `%s` does not exist or you do not have access to it.",m)end
-return b
-end)()
-local L2=(function()
-local N={"limit","remaining","reset"}local l={}local function i(n)return O("%.0f",n)end
-local function l2(h,n)local c=h:getNumValues(n)if Y(c)~="number"or c<1 then
+end
+local L2={}do local _=L2
+local N={"limit","remaining","reset"}local l=_ local function i(n)return O("%.0f",n)end
+local function p(h,n)local c=h:getNumValues(n)if Y(c)~="number"or c<1 then
 return nil
 end
-local v=h:getAtIndex(n,c-1)return Y(v)=="string"and v or nil
+local v=h:getAtIndex(n,c-1)h:remove(n)return Y(v)=="string"and v or nil
 end
 local function n(v)local d=v and M2(v,"^%s*(%d+)")return d and T(d)or nil
 end
-function l.t6(h)local p=l2(h,"x-ratelimit-limit")local r,r2=l2(h,"x-ratelimit-remaining"),l2(h,"x-ratelimit-reset")for i=1,#N do
-h:remove("x-ratelimit-"..N[i])end
-local l=n(p)if not l then
+function l.t6(h)local p2=p(h,"x-ratelimit-limit")local r,r2=p(h,"x-ratelimit-remaining"),p(h,"x-ratelimit-reset")local l=n(p2)if not l then
 return nil
 end
-return{limit=l,p11=p,remaining=n(r),reset=n(r2)or 1}end
+return{limit=l,p11=p2,remaining=n(r),reset=n(r2)or 1}end
 local function b(o,o2,r)if not o2 then
 return true
 elseif o.window~=o2.window then
@@ -1249,10 +1239,9 @@ function l.r4(h,l2,s,m,a)local s,b=l.r2(l2,s,m,a)for n,v in pairs(s)do
 H.set(h,n,v)end
 return b
 end
-return l
-end)()
-local R2=(function()
-local r={}local P="/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"local function v(n)local o=""while n>=128 do
+end
+local R2={}do local _=R2
+local r=_ local P="/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"local function v(n)local o=""while n>=128 do
 o=o..R(n%128+128)n=L(n/128)end
 return o..R(n)end
 local function f(t,v2)return R(t)..v(#v2)..v2
@@ -1315,10 +1304,9 @@ local o={}for i=1,c do
 o[i]=s(s2[i])end
 return o
 end
-return r
-end)()
-local C3=(function()
-local c={}function c.entries(l,s)for i=1,#l.match do
+end
+local C3={}do local _=C3
+local c=_ function c.entries(l,s)for i=1,#l.match do
 local o=l.match[i]if s(o.header)~=o.value then
 return nil
 end
@@ -1330,13 +1318,12 @@ end
 o[i]={e.key,v}end
 return o
 end
-return c
-end)()
-local S2=(function()
-local s={}local B="by_"local M2=16384
+end
+local S2={}do local _=S2
+local s=_ local B="by_"local M2=16384
 local T2=16
 local B2=10000
-function s.n4(h)local r=N.settle(h)if not r then
+function s.n4(h,r)if not r then
 return
 end
 local h2=h:headers()for i=1,#r.headers do
@@ -1348,9 +1335,8 @@ function s.o4(r,r2,h)if not r then
 return
 end
 r2.settle=r
-local l=T(h:get("content-length")or"")if l and l>M2 then
-h:remove("content-length")else
-r2.length=l
+if r2.length and r2.length>M2 then
+h:remove("content-length")r2.length=nil
 end
 end
 function s.p10(r,s,m)if r.t3 then
@@ -1360,8 +1346,11 @@ if m and r.settle and r.m.e3 and#s>M2 then
 r.t3=S(s,-T2)return S(s,1,-T2-1)end
 return s
 end
-function s.c12(r,s)local a=r.m.e3 or r.length and r.m.b2>=r.length
-return r.settle and a and not r.t3 and#s<=M2
+function s.c12(r,s)local a=r.length and r.m.b2>=r.length
+if not r.settle then
+return a
+end
+return(a or r.m.e3)and not r.t3 and#s<=M2
 end
 function s.p6(h,r)local k,c=M.get(h),{}local function s(n)return k[B..n]end
 for i=1,#r.limits do
@@ -1393,10 +1382,9 @@ end
 end
 return true
 end
-return s
-end)()
-local P2=(function()
-local p={}local P="yes"function p.c9(h,r)h:remove(r.header)end
+end
+local P2={}do local _=P2
+local p=_ local P="yes"function p.c9(h,r)h:remove(r.header)end
 function p.p6(h,r)local h,c=h:headers(),{}local function s(n)return h:get(n)end
 for i=1,#r.limits do
 local l=r.limits[i]local n=C3.entries(l,s)if n then
@@ -1428,7 +1416,7 @@ return 0
 end
 for i=1,#s do
 if s[i].key==l.key then
-local p={prompt=t,completion=0,t2=t,c3=0,c4=0,reasoning=0}return C2.sum(s[i],p)end
+return C2.sum(s[i],{prompt=t,completion=0,t2=t,c3=0,c4=0,reasoning=0,})end
 end
 return t
 end
@@ -1448,38 +1436,40 @@ if s[i]then
 M.set(h,c.c2[i].limit.paid,c.c2[i].h5)end
 end
 end
-return p
-end)()
-local R3=(function()
-local r={}local function k(h)local v=h:get("content-type")return v and M2(W(v),"^[^%s;,]*")or""end
-local function r2(h,h2,k2)local r=N.a3(h)local s={m=M.n2(r.usage,k2,r.costs,r.holds)}local c=r.settle or r.prepay
+end
+local R3={}do local _=R3
+local r=_ local J="application/json"local function k(h)local v=h:get("content-type")if v==J then
+return v
+end
+return v and M2(W(v),"^[^%s;,]*")or""end
+local function r2(h,h2,k2)local r=N.a3(h)local s={m=M.n2(r.usage,k2,r.costs,r.holds),s=nil,u=false,e4=false,h2=false,messages=nil,stream=nil,d2=nil,length=T(h2:get("content-length")or""),settle=nil,t3=nil,}local c=r.settle or r.prepay
 s.m.d4=c and c.limits or s.m.d4
 S2.o4(r.settle,s,h2)if not H.p8(h2)then
 return s
 end
-local k=k(h2)s.s2=E5.n2(s.m)if k=="application/vnd.amazon.eventstream"then
+local k=k(h2)s.s=E5.n2(s.m)if k=="application/vnd.amazon.eventstream"then
 s.messages=E4.n2()s.m.s6=true
 return s
 end
-s.u2=true
-s.e5=k=="text/event-stream"s.m.s6=s.e5
-s.h2=s.e5 and k2.forced_usage==true
+s.u=true
+s.e4=k=="text/event-stream"s.m.s6=s.e4
+s.h2=s.e4 and k2.forced_usage==true
 if s.h2 then
 h2:remove("content-length")end
 return s
 end
 local function d(s,b)if F(b,"^[ \t\r\n\239\187\191]*[{%[]")then
-s.d2=D2.n2(s.s2)s.m.s6=false
-elseif F(b,s.e5 and"[^\r\n]"or"[^ \t\r\n\239\187\191]")then
+s.d2=D2.n2(s.s)s.m.s6=false
+elseif F(b,s.e4 and"[^\r\n]"or"[^ \t\r\n\239\187\191]")then
 s.stream=S3.n2(s.h2)else
 return
 end
-s.u2=false
+s.u=false
 end
 local function o(h,h2,s,s2,k)if L2.refused(h2,s,s2)then
 return"refused"end
 local a=next(k)~=nil
-local a2=a and not k.told_of and E2.a6(h2,s,s2)return a2 and#N.limits(h)>0 and a2 or E2.d5(h2,s,a)end
+local a2=a and not k.told_of and E2.a7(h2,s,s2)return a2 and#N.limits(h)>0 and a2 or E2.d5(h2,s,a)end
 function r.o4(h)local k=M.get(h)if k.usage_source==nil then
 M.default(h)end
 local h2=h:headers()local s=T(h2:get(":status")or"")or 0
@@ -1505,21 +1495,20 @@ b:setBytes(E2.p12(h2,k.api,r.s9))else
 local l=L2.find(N.limits(h),r.s7)b:setBytes(L2.r4(h2,l,r.s7,k.model or"unknown",k.api))end
 end
 function r.p(s,h,b)local o
-if s.u2 then
+if s.u then
 d(s,b)end
 s.m.b2=s.m.b2+#b
 if s.stream then
-o=S3.p(s.stream,b,s.s2)elseif s.d2 then
-D2.p(s.d2,b)elseif s.messages and not E4.p(s.messages,b,s.s2)then
+o=S3.p(s.stream,b,s.s)elseif s.d2 then
+D2.p(s.d2,b)elseif s.messages and not E4.p(s.messages,b,s.s)then
 s.messages=nil
 s.m.s6=false
 end
 s.m:w5(h)return o~=b and o or nil
 end
-function r.c6(s,h)local o=s.stream and S3.f4(s.stream,s.s2)s.m:f4(h)return o~=""and o or nil
+function r.c6(s,h)local o=s.stream and S3.f3(s.stream,s.s)s.m:f3(h)return o~=""and o or nil
 end
-return r
-end)()
+end
 do
 local f,g,a=F2.n4,F2.g,F2.a5
 local M2=1000
@@ -1543,8 +1532,8 @@ if Q.c5(e)then
 M.set(h,"unestimated",true)end
 if s or not H.p8(h2)then
 m,e2=Q.u3(s or b2 and b2:length()or 0,i)else
-local f2=Q.s12(e)and N.f5(h)local k=h2:get("content-type")or""local b=b2 and b(b2)or""m,e2,r2,f,l=Q.r3(b,e,i,k,f2,r.max_tokens)end
-H.set(h2,r.m4,m)M.set(h,"model",m)M.set(h,"prompt_estimate",e2)H2.set(h,r.holds,e2,l or r.max_tokens)if r2 then
+local k=h2:get("content-type")or""local b=b2 and b(b2)or""m,e2,r2,f,l=Q.r3(b,e,i,k,h,r.max_tokens)end
+H.set(h2,r.m4,m)M.a6(h,m,e2)H2.set(h,r.holds,e2,l or r.max_tokens)if r2 then
 b2:setBytes(r2)if f then
 M.set(h,"forced_usage",true)end
 end
@@ -1580,7 +1569,7 @@ g(h,r,h,r3,b,s)else
 g(h,M.set,h,"unmetered",true)g(h,H2.set,h,r3.holds,0,0)end
 local w=g(h,m,h,r3,m2)if w then
 return r2(h,r3,"404","no_model",w)end
-g(h,S2.n4,h)if m2 and r3.prepay then
+g(h,S2.n4,h,r3.settle)if m2 and r3.prepay then
 p(h,r3)end
 end
 local function b2(h,r)local c=r.settle and g(h,S2.p6,h,r.settle)if not c then
@@ -1593,7 +1582,10 @@ end
 local function f2(h,r,l,s2)local r2=g(h,R3.c6,r,h)if l and(r2 or r.t3)then
 P(s,l,s2..(r.t3 or"")..(r2 or""))end
 b2(h,r)end
-local function p(h,r,c)local b=g(h,b,c)or""local o,o2=P(R3.p,r,h,b)if not o then
+local function p(h,r,c)local b=g(h,b,c)or""if b==""and not r.settle then
+return b,false
+end
+local o,o2=P(R3.p,r,h,b)if not o then
 f(h,o2)o2=r.stream and r.stream.h2 and S3.held(r.stream)..b or nil
 end
 local s2=S2.p10(r,o2 or b,o)if s2~=b then

@@ -65,10 +65,19 @@ def bundle(sources: Mapping[str, str]) -> str:
         raise ValueError(f"modules {sorted(sources)} are not {sorted(MODULES)}")
     *libraries, main = read_modules({name: sources[name] for name in MODULES})
     shared = share([*libraries, main])
-    parts = [
-        f"local {shared.modules[module.name]}=(function()\n{shared.squeezed(module)}\nend)()\n" for module in libraries
-    ]
+    parts = [_library(shared.modules[module.name], shared.squeezed(module)) for module in libraries]
     return "".join([_HEADER, shared.preamble(), *parts, f"do\n{shared.squeezed(main)}\nend\n"])
+
+
+def _library(name: str, text: str) -> str:
+    """A module as a local. One that gives a table which it makes empty and fills takes no function for that."""
+    body, gives, table = text.rpartition("return ")
+    made = f"local {table}={{"
+    if gives and table.isidentifier() and body.count(made) == 1 and f"{made}}}" in body:
+        return (
+            f"local {name}={{}}do local _={name}\n{body.replace(f'{made}}}', f'local {table}=_ ', 1).rstrip()}\nend\n"
+        )
+    return f"local {name}=(function(){text}\nend)()\n"
 
 
 def filter_source() -> str:
