@@ -1,21 +1,19 @@
 """Limits that another makes idle: it is always reached first, or it counts the same.
 
-One limit is always reached before another when its counter is never behind and its quantity no greater. Its counter is
-never behind when it counts every request of the other one's, to one counter wherever the other has one, as
-much of each, and in windows that the other's lie in. A shorter window proves nothing: what was in flight
-when it was used up comes on top, and refused requests move the request counters beside it.
+One limit is always reached before another when it counts every request of the other one's, to one counter wherever the
+other has one, and refuses no later (``order``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
 
 from llmroute import codes
+from llmroute.check.order import never_later
 from llmroute.diagnostic import Diagnostic, Severity
 from llmroute.encoding import counted
 from llmroute.matching import takes
-from llmroute.plan import Backend, Limit, Match, Route, Selector, Token, Weights
+from llmroute.plan import Backend, Limit, Match, Route, Selector
 
 _Placed = tuple[Backend | None, Limit]
 
@@ -43,12 +41,7 @@ def _same(route: Route, one: _Placed, other: _Placed) -> bool:
 
 def _before(route: Route, one: _Placed, other: _Placed) -> bool:
     """Whether ``one`` refuses whatever ``other`` would refuse."""
-    if not _covers(route, one, other):
-        return False
-    if one[1].quantity == 0:
-        return True
-    nested = one[1].unit.seconds % other[1].unit.seconds == 0
-    return nested and one[1].quantity <= other[1].quantity and _counts_as_much(one[1], other[1])
+    return _covers(route, one, other) and never_later(one[1], other[1])
 
 
 def _covers(route: Route, one: _Placed, other: _Placed) -> bool:
@@ -64,21 +57,6 @@ def _implied(wanted: Selector, by: tuple[Selector, ...]) -> bool:
         return bool(fixed) or any(selector.match is Match.DISTINCT for selector in same)
     alike = any((selector.match, selector.value) == (wanted.match, wanted.value) for selector in same)
     return alike or any(takes(wanted, value) for value in fixed)
-
-
-def _counts_as_much(one: Limit, other: Limit) -> bool:
-    if one.kind is not other.kind:
-        return False
-    return all(a >= b for a, b in zip(_of_each_token(one), _of_each_token(other), strict=True))
-
-
-def _of_each_token(limit: Limit) -> tuple[Decimal, ...]:
-    """What a token costs: of the prompt, from a cache, into a cache, of the completion, of reasoning."""
-    if isinstance(limit.counts, Weights):
-        weights = limit.counts
-        return (weights.prompt, weights.cached_prompt, weights.cache_write, weights.completion, weights.reasoning)
-    prompt, completion = Decimal(limit.counts is not Token.COMPLETION), Decimal(limit.counts is not Token.PROMPT)
-    return prompt, prompt, prompt, completion, completion
 
 
 def _shadowed(limit: Limit, first: Limit) -> Diagnostic:
