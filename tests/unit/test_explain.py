@@ -43,7 +43,8 @@ def about(policy: dict[str, Any], target: str = ENVOY, **sent: Any) -> list[Expl
 
 def by_model(**models: list[str]) -> dict[str, Any]:
     """A route whose backends serve these models."""
-    policy = route(**{name: [rule(limit(5))] for name in models})
+    rules: dict[str, Any] = {name: [rule(limit(5))] for name in models}
+    policy = route(**rules)
     for backend in policy["spec"]["backends"]:
         served = models[backend["backendRef"]["name"]]
         backend.update({"models": served} if served else {})
