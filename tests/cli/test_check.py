@@ -24,7 +24,8 @@ def test_the_bound_on_overshoot(llmroute: Run) -> None:
     assert [line for line in lines if bound in line] == [lines[-2]]
     assert lines[-1] == "2 warnings, 1 note (LLMRoutes: 2, limits: 2)"
     assert lines[-2] == f"<stdin>:4:9{bound}at most 8 x (100 + prompt) tokens for each Envoy and backend"
-    assert json.loads(llmroute("check", "--format", "json", "-", stdin=text(BOUNDED)).stdout) == []
+    records = json.loads(llmroute("check", "--format", "json", "-", stdin=text(BOUNDED)).stdout)
+    assert [record["code"] for record in records] == ["LR053", "LR052"], "in the order of the lines"
 
 
 def test_a_policy_with_errors_has_no_bound(llmroute: Run) -> None:
@@ -72,19 +73,22 @@ BAD = text(route(rule(limit(1), headers=[header(MODEL, "Exact")])))
 GOOD = text(route(rule(limit(1))))
 
 
-@pytest.mark.parametrize("form", ["text", "json", "sarif", "github"])
 @pytest.mark.parametrize(
     ("policy", "codes"),
     [(GOOD, [0, 0, 0]), (UNVERIFIED, [0, 0, 1]), (SHADOWED, [0, 1, 1]), (BAD, [1, 1, 1])],
     ids=["good", "note", "warning", "error"],
 )
-def test_what_fails(llmroute: Run, policy: str, codes: list[int], form: str) -> None:
-    """``--fail-on``, in every format; without it errors alone."""
-    done = [
-        llmroute("check", "-", "--format", form, *more, stdin=policy).returncode
-        for more in ([], ["--fail-on", "warning"], ["--fail-on", "note"])
-    ]
-    assert done == codes
+def test_what_fails(llmroute: Run, policy: str, codes: list[int]) -> None:
+    """``--fail-on``; without it errors alone."""
+    options = ([], ["--fail-on", "warning"], ["--fail-on", "note"])
+    assert [llmroute("check", "-", *more, stdin=policy).returncode for more in options] == codes
+
+
+@pytest.mark.parametrize("form", ["json", "sarif", "github"])
+def test_what_fails_in_every_format(llmroute: Run, form: str) -> None:
+    """The same, and nothing on standard error."""
+    done = llmroute("check", "-", "--format", form, "--fail-on", "warning", stdin=SHADOWED)
+    assert (done.returncode, "LR051" in done.stdout, done.stderr) == (1, True, "")
 
 
 def test_text(llmroute: Run) -> None:
