@@ -80,7 +80,7 @@ GOOD = text(route(rule(limit(1))))
 )
 def test_what_fails(llmroute: Run, policy: str, codes: list[int]) -> None:
     """``--fail-on``; without it errors alone."""
-    options = ([], ["--fail-on", "warning"], ["--fail-on", "note"])
+    options: list[list[str]] = [[], ["--fail-on", "warning"], ["--fail-on", "note"]]
     assert [llmroute("check", "-", *more, stdin=policy).returncode for more in options] == codes
 
 
