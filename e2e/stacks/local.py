@@ -18,6 +18,7 @@ from e2e.stacks.plain_plan import plain_plan
 from e2e.stacks.plan_counters import counter_of
 from e2e.stacks.protocol import Unavailable
 from e2e.stacks.tools import tool
+from llmroute.cli.stores import Reading, RedisStore
 from llmroute.conformance.upstream import ScriptedUpstream
 from llmroute.local import services
 from llmroute.local.envoy import envoy_binary
@@ -63,6 +64,10 @@ class EnvoyStack(abc.ABC):
     @abc.abstractmethod
     def _count(self, key: str) -> int:
         """A counter by its full key."""
+
+    @abc.abstractmethod
+    def counted(self, domain: str) -> Reading:
+        """Every counter of a rate limit domain, as ``llmroute status`` reads them, and the service's time."""
 
     @abc.abstractmethod
     def _reset(self) -> None:
@@ -151,6 +156,11 @@ class LocalStack(EnvoyStack):
         assert self._embedded
         return self._embedded.counters().get(key, 0)
 
+    def counted(self, domain: str) -> Reading:
+        """There is but one service, and one policy."""
+        assert self._embedded
+        return Reading({k: n for k, n in self._embedded.counters().items() if k.startswith(domain)}, self.now)
+
     def _reset(self) -> None:
         assert self._embedded
         self._embedded.reset()
@@ -191,6 +201,10 @@ class ProcessStack(EnvoyStack):
 
     def _count(self, key: str) -> int:
         return self.counters.get(key)
+
+    def counted(self, domain: str) -> Reading:
+        """As they stand in the Valkey."""
+        return RedisStore(self.counters.address).read(domain)
 
     def _reset(self) -> None:
         self.counters.reset()

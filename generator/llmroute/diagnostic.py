@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
+
+DOCUMENT: Final = "docs/diagnostics.md"
+"""A section for each code: why, before and after."""
 
 FieldPath = tuple[str | int, ...]
 """The way from a document's root to a value: mapping keys and sequence indexes."""
 
 
 class Severity(enum.StrEnum):
-    """How bad a finding is: an error stops the output, a warning does not."""
+    """How bad a finding is: an error stops the output, a warning does not, a note is what to know."""
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,12 @@ class Code:
 
     id: str
     title: str
+
+    @property
+    def link(self) -> str:
+        """Where the documentation speaks of it: file, and section as its renderers call it."""
+        section = re.sub(r"[^\w\- ]", "", f"{self.id} {self.title}".lower()).replace(" ", "-")
+        return f"{DOCUMENT}#{section}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,28 @@ def overshoot(limit: Limit, admission: Admission, in_flight: int | None, prompt:
     return None if each is None or in_flight is None else in_flight * each
 
 
+def in_words(route: Route, limit: Limit) -> str:
+    """How far past ``limit`` one Envoy can let requests go, with what is not a number yet by its name."""
+    if limit.shadow:
+        return "no bound: a shadow refuses nothing"
+    if limit.kind is Kind.REQUESTS or limit.quantity == 0:
+        return "none"
+    in_flight, each = in_flight_of_route(route, limit), _terms(limit, route.admission)
+    return f"{each} for each request in flight" if in_flight is None else f"at most {in_flight} x {each} for each Envoy"
+
+
+def _terms(limit: Limit, admission: Admission) -> str:
+    """What one request adds: what its answer and its prompt cost."""
+    of_prompt, of_answer = limit.dearest
+    if admission.mode is Mode.RESERVE:
+        terms = [(of_prompt, "prompt beyond its estimate")]
+    else:
+        answer = "its answer" if admission.max_tokens is None else str(admission.max_tokens)
+        terms = [(of_answer, answer), (of_prompt, "prompt")]
+    said = [term if weight == 1 else f"{weight.normalize():f} x {term}" for weight, term in terms if weight]
+    return f"({' + '.join(said)}) tokens"
+
+
 def summary(route: Route) -> str:
     """The bound of ``route``'s token limits in a line; an empty string where no token limit refuses."""
     if not any(limit.kind is Kind.TOKENS and limit.quantity and not limit.shadow for _, limit in route.limits()):

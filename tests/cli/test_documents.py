@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
 from llmroute.cli.app import _COMMANDS
+from llmroute.local.valkey import ValkeyProcess
 from llmroute.pipeline import compile_policies
 from llmroute.targets import ENVOY_GATEWAY, capabilities
 from tests.cli.conftest import ROOT
@@ -74,15 +76,23 @@ def test_make_bench_filter() -> None:
     assert {"request, chat of 78 bytes", "kept of a 50 MB stream", "Envoy, the same to plain proxying"} <= names
 
 
+@pytest.fixture(scope="module")
+def redis_address() -> Iterator[str]:
+    """Of a Valkey, for the one that commands are shown with."""
+    with ValkeyProcess() as valkey:
+        yield valkey.address
+
+
 @pytest.mark.parametrize("command", [c for c in commands() if c.startswith(".venv/bin/llmroute")])
-def test_the_commands_of_the_readme(command: str, tmp_path: Path) -> None:
-    """Run as they stand, on the README's policy with its Backend."""
+def test_the_commands_of_the_documents(command: str, tmp_path: Path, redis_address: str) -> None:
+    """Run as they stand, on the README's policy with its Backend, which is the older one, too."""
     backend = (
         "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: Backend\nmetadata: {name: openai, namespace: default}\n"
     )
     backend += "spec: {endpoints: [{fqdn: {hostname: llm.example.com, port: 80}}]}\n"
-    (tmp_path / "policy.yaml").write_text(blocks("yaml")[0][1] + backend, encoding="utf-8")
-    arguments = command.split()
+    for name in ("policy.yaml", "old.yaml"):
+        (tmp_path / name).write_text(blocks("yaml")[0][1] + backend, encoding="utf-8")
+    arguments = command.replace("127.0.0.1:6379", redis_address).split()
     process = subprocess.Popen(
         [str(ROOT / arguments[0]), *arguments[1:]],
         cwd=tmp_path,

@@ -168,6 +168,7 @@ def test_findings_for_machines(llmroute: Run) -> None:
         "path": "spec.backends[0].trafficPolicy.rateLimit.rules[0].limits[0].quantity",
         "message": "spec.backends[0].trafficPolicy.rateLimit.rules[0].limits[0].quantity must be at least 0, not -1",
         "hint": "",
+        "link": "docs/diagnostics.md#lr004-a-value-has-the-wrong-type-or-is-out-of-range",
     }
     assert json.loads(llmroute("check", "--format", "json", "-", stdin=GOOD).stdout) == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -218,9 +219,10 @@ def test_an_llmroute_inside_a_list_is_not_passed_over() -> None:
 
 
 def test_the_catalogue_has_no_code_twice() -> None:
-    """An id means one thing."""
+    """An id means one thing, and the catalogue is in their order; LR050 is taken by what comes."""
     ids = [code.id for name, code in vars(codes).items() if name.isupper()]
-    assert sorted(ids) == [f"LR{n:03}" for n in range(1, len(ids) + 1)]
+    assert all(re.fullmatch(r"LR\d{3}", each) for each in ids)
+    assert ids == sorted(set(ids))
 
 
 def test_the_original_document_is_fine() -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import re2
-
 from llmroute import codes, names
 from llmroute.diagnostic import Diagnostic, Severity
+from llmroute.matching import pattern
 from llmroute.plan import Limit, Match, Plan, Selector
 
 _Condition = tuple[str, Match, str | None]
@@ -61,9 +60,5 @@ def _takes_unknown(selector: Selector) -> bool:
         return True
     if selector.match is Match.EXACT:
         return selector.value == names.UNKNOWN
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(selector.value, options).fullmatch(names.UNKNOWN) is not None
-    except re2.error:
-        return True  # of that, too
+    compiled = pattern(selector.value)
+    return compiled is None or compiled.fullmatch(names.UNKNOWN) is not None  # of no expression, too

@@ -15,6 +15,10 @@ from llmroute.cli.exits import FINDINGS, Failure
 _COMMANDS: Final = {
     "generate": "write the configuration for a target",
     "check": "say everything that is wrong with a policy",
+    "explain": "say what the limits mean for one request",
+    "status": "show the counters of a policy as they stand",
+    "reset": "set one counter back to zero",
+    "diff": "say what an edit does to limits and counters",
     "run": "serve a policy on a local Envoy",
     "demo": "show a refused request, from nothing",
 }

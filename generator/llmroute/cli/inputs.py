@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import click
 
 from llmroute.cli.exits import Usage
-from llmroute.diagnostic import Diagnostic, field_name
+from llmroute.diagnostic import Diagnostic
 from llmroute.overshoot import summary
 from llmroute.plan import Plan
 
@@ -50,22 +48,3 @@ def say_bounds(plan: Plan, *, err: bool) -> None:
         bound = summary(route)
         if bound:
             click.echo(f"{route.origin}: note: {bound}", err=err)
-
-
-def as_json(diagnostics: Iterable[Diagnostic]) -> str:
-    """Findings as a JSON array of records, for machines."""
-    return json.dumps([_record(d) for d in diagnostics], indent=2)
-
-
-def _record(diagnostic: Diagnostic) -> dict[str, Any]:
-    return {
-        "code": diagnostic.code.id,
-        "title": diagnostic.code.title,
-        "severity": diagnostic.severity.value,
-        "file": diagnostic.origin.file,
-        "line": diagnostic.origin.line,
-        "column": diagnostic.origin.column,
-        "path": field_name(diagnostic.origin.path),
-        "message": diagnostic.message,
-        "hint": diagnostic.hint,
-    }

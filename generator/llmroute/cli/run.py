@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import signal
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from urllib.parse import urlsplit
 
 import click
@@ -15,7 +17,9 @@ from llmroute.cli.inputs import read_all, say_bounds, show
 from llmroute.cli.serving import serving
 from llmroute.diagnostic import has_errors
 from llmroute.local import services
+from llmroute.local.counters_endpoint import counters_endpoint
 from llmroute.local.gateway import RateLimitService
+from llmroute.local.ratelimit_service import EmbeddedRateLimit
 from llmroute.pipeline import compile_policies
 from llmroute.plan import Endpoint, Mode, Plan
 from llmroute.targets import ENVOY, capabilities
@@ -40,6 +44,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 @click.option("--ratelimit-binary", metavar="PATH", help="envoyproxy/ratelimit for --ratelimit process.")
 @click.option("--fail-open", is_flag=True, help="Let requests pass, unmetered, while the rate limit service is away.")
 @click.option("--redis", metavar="HOST:PORT", help="Redis for --ratelimit process; a Valkey is started without it.")
+@click.option("--status", metavar="HOST:PORT", help="Show the embedded service's counters there, to llmroute status.")
 def command(  # noqa: PLR0913, PLR0917 one parameter per option
     files: Sequence[str],
     listen: str,
@@ -47,9 +52,13 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
     ratelimit: str,
     ratelimit_binary: str | None,
     redis: str | None,
+    status: str | None,
     fail_open: bool,  # noqa: FBT001 click's call
 ) -> None:
     """Serve a policy on a local Envoy. Prints "ready: URL" when it takes traffic."""
+    shown_at = _address("--status", status) if status else None
+    if shown_at and ratelimit != _EMBEDDED:
+        raise Usage("--status shows the embedded service; of another one say llmroute status --redis HOST:PORT")
     stand_ins = dict(_stand_in(u) for u in upstreams)
     target = dataclasses.replace(capabilities(ENVOY), refunds=ratelimit == _EMBEDDED)
     compiled = compile_policies(read_all(files), target, stand_ins=stand_ins)
@@ -60,11 +69,17 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    service = _service(ratelimit, ratelimit_binary, redis)
-    with serving(compiled.plan, service, _address("--listen", listen), fail_closed=not fail_open) as gateway:
+    started: list[EmbeddedRateLimit] = []
+    service = _service(ratelimit, ratelimit_binary, redis, started.append)
+    with (
+        serving(compiled.plan, service, _address("--listen", listen), fail_closed=not fail_open) as gateway,
+        counters_endpoint(started[0].counters, time.time, shown_at) if shown_at else nullcontext() as shown,
+    ):
         if not stop.is_set():
             click.echo(f"ready: {gateway.url}")
             say_bounds(_reserving(compiled.plan), err=True)
+            if shown:
+                click.echo(f"status: {shown}")
         while not stop.wait(0.5):
             if gateway.envoy.exit_code is not None:
                 raise Failure(f"envoy ended with exit code {gateway.envoy.exit_code}:\n{gateway.envoy.log_tail()}")
@@ -75,9 +90,11 @@ def _reserving(plan: Plan) -> Plan:
     return Plan(tuple(route for route in plan.routes if route.admission.mode is Mode.RESERVE))
 
 
-def _service(ratelimit: str, binary: str | None, redis: str | None) -> RateLimitService:
+def _service(
+    ratelimit: str, binary: str | None, redis: str | None, started: Callable[[EmbeddedRateLimit], None]
+) -> RateLimitService:
     if ratelimit == _EMBEDDED:
-        return services.embedded()
+        return services.embedded(started=started)
     if ratelimit == "process":
         address = _address("--redis", redis.removeprefix("redis://").rstrip("/")) if redis else None
         return services.process(str(address) if address else None, binary)

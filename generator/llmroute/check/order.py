@@ -1,0 +1,35 @@
+"""Which of two limits on the same requests refuses first, whatever comes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from llmroute.plan import Limit, Token, Weights
+
+
+def never_later(one: Limit, other: Limit) -> bool:
+    """Whether ``one`` refuses whatever ``other`` would refuse, of requests that both count alike.
+
+    Then its counter is never behind and its quantity no greater. Its counter is never behind when it counts as much of
+    each request, in windows that the other's lie in. A shorter window proves nothing: what was in flight when it
+    was used up comes on top, and refused requests move the request counters beside it.
+    """
+    if one.quantity == 0:
+        return True
+    nested = one.unit.seconds % other.unit.seconds == 0
+    return nested and one.quantity <= other.quantity and _counts_as_much(one, other)
+
+
+def _counts_as_much(one: Limit, other: Limit) -> bool:
+    if one.kind is not other.kind:
+        return False
+    return all(a >= b for a, b in zip(_of_each_token(one), _of_each_token(other), strict=True))
+
+
+def _of_each_token(limit: Limit) -> tuple[Decimal, ...]:
+    """What a token costs: of the prompt, from a cache, into a cache, of the completion, of reasoning."""
+    if isinstance(limit.counts, Weights):
+        weights = limit.counts
+        return (weights.prompt, weights.cached_prompt, weights.cache_write, weights.completion, weights.reasoning)
+    prompt, completion = Decimal(limit.counts is not Token.COMPLETION), Decimal(limit.counts is not Token.PROMPT)
+    return prompt, prompt, prompt, completion, completion
