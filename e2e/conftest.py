@@ -11,9 +11,10 @@ import pytest
 
 from e2e.capability import lacking
 from e2e.client import Client
-from e2e.clock import wait_until_clear
 from e2e.stacks import STACKS, Stack, Unavailable
 from e2e.stacks.local import LocalStack
+from e2e.suite import RunCase, runner
+from llmroute.conformance.windows import wait_until_clear
 from llmroute.pipeline import compile_policies
 from llmroute.plan import Unit
 from llmroute.targets import ENVOY_GATEWAY, capabilities
@@ -73,6 +74,12 @@ def serve(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Serve]:
         client.close()
     recorded = [observation for client in clients for observation in client.observations]
     request.config.stash.setdefault(RECORDS, {})[request.node.nodeid] = recorded
+
+
+@pytest.fixture
+def run_case(stack: Stack, request: pytest.FixtureRequest) -> RunCase:
+    """``run_case(case)``: a case of the conformance suite at the stack."""
+    return runner(stack, request.config)
 
 
 @pytest.fixture
