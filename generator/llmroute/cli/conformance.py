@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 import signal
@@ -133,8 +134,8 @@ def _conform(
     begun, start = dt.datetime.now(dt.UTC), time.monotonic()
     results: list[Result] = []
     try:
-        with adapter:
-            for result in run(cases, adapter, without=without):
+        with adapter, contextlib.closing(run(cases, adapter, without=without)) as running:
+            for result in running:
                 results.append(result)
                 _progress(result, len(results), len(cases))
     except KeyboardInterrupt:

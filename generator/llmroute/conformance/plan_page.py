@@ -23,7 +23,7 @@ def plan(cases: Iterable[Case], upstream: Endpoint, admission: Admission) -> str
     """A YAML stream: a Backend at ``upstream`` for each name of one, and the LLMRoutes of each policy.
 
     A comment says the policy's id, the cases that need it, and the features that they need. LLMRoutes are named after
-    the policy's id, so that all of them can be in force at one time.
+    the policy's id and refer to a Gateway of that name: all of them can be in force at one time.
     """
     by_policy: dict[str, list[Case]] = {}
     for case in (read_for(case, admission) for case in cases):
@@ -46,7 +46,8 @@ def _policy(called: str, documents: list[dict[str, Any]], cases: list[Case]) -> 
         name = f"{called}-{document['metadata']['name']}"
         version = document["apiVersion"]
         first = {"apiVersion": version if number else Comment(about, version)}
-        yield dump({**document, **first, "metadata": document["metadata"] | {"name": name}})
+        spec = document["spec"] | {"targetRefs": [{"name": called}]}
+        yield dump({**document, **first, "metadata": document["metadata"] | {"name": name}, "spec": spec})
 
 
 def _backend(name: str, upstream: Endpoint) -> dict[str, Any]:

@@ -69,6 +69,7 @@ class Player:
     user: str = field(default_factory=lambda: f"user-{uuid.uuid4().hex[:12]}")
     booked: Counter[Key] = field(default_factory=Counter)
     _away: list[Act] = field(default_factory=list)
+    _held: list[str] = field(default_factory=list)
 
     def play(self) -> Iterator[Played]:
         """Step by step, up to the first that fails. The service that counts is given back in any case."""
@@ -85,15 +86,26 @@ class Player:
                 getattr(self.gateway.outage, _DONE[act].value)()
 
     def _checks(self, step: Step) -> Iterator[Check]:
+        """What a step shows, and every counter that the case has touched; not those once the answer is another one."""
+        before, right = Counter(self.booked), True
         try:
-            yield from self._made(step)
+            for check in self._made(step):
+                right = right and check.ok
+                yield check
+            if right and isinstance(step, Send | Watch | Together | Ask):
+                at_once = isinstance(step, Send) and step.expect.at_once
+                yield from self._counters(moved=before != self.booked, at_once=at_once)
         except NoAnswer as silence:
             yield Check("an answer", "there is one", str(silence))
+        finally:
+            for name in self._held:  # what was to come is let go when nobody looks any more
+                self.adapter.upstream.release(name)
+            self._held.clear()
 
     def _made(self, step: Step) -> Iterator[Check]:
         if isinstance(step, Send):
             yield from checks.of_answer(self._answer(step), step.expect, self.adapter.features)
-            yield from self._charged(step.request, step.expect.charges, at_once=step.expect.at_once)
+            self._book(step.request, step.expect.charges)
         elif isinstance(step, Watch):
             yield from self._watched(step)
         elif isinstance(step, Together):
@@ -121,17 +133,13 @@ class Player:
 
     # Charges
 
-    def _charged(self, request: Request, charges: Sequence[int], *, at_once: bool = False) -> Iterator[Check]:
-        """Book what a request was charged, and look at every counter that the case has touched."""
-        self._book(request, charges, 1)
-        yield from self._counters(moved=any(charges), at_once=at_once)
-
-    def _book(self, request: Request, charges: Sequence[int], times: int) -> None:
+    def _book(self, request: Request, charges: Sequence[int], times: int = 1) -> None:
+        """What so many such requests are charged."""
         for place, subject in enumerate(self.case.subjects):
             due = charges[place] * times if place < len(charges) else 0
             self.booked[place, values_of(request, subject, self.user)] += due
 
-    def _counters(self, *, moved: bool, at_once: bool = False) -> Iterator[Check]:
+    def _counters(self, *, moved: bool, at_once: bool) -> Iterator[Check]:
         if Act.FREEZE in self._away:
             return  # who hangs tells nothing; the step after it has every counter
         if Feature.COUNTERS in self.adapter.features:
@@ -155,17 +163,14 @@ class Player:
             Chunk(data, hold=f"{mark}-{n}" if n else None) for n, data in enumerate(step.pieces)
         )  # the first has nothing to wait for
         script = Script(headers=SSE, chunks=chunks, break_after=Break("chunks", len(chunks)) if step.breaks else None)
-        try:
-            with self._sender.sent(step.request, script, mark) as response:
-                yield checks.of_status(response.status, step.expect.statuses)
-                yield from self._pieces(step, mark, response)
-            served = self.adapter.upstream.served(mark)
-            if served is not None:
-                yield from checks.of_upstream(served, step.expect.upstream, self.adapter.features)
-            yield from self._charged(step.request, step.expect.charges)
-        finally:
-            for n in range(len(chunks)):
-                self.adapter.upstream.release(f"{mark}-{n}")
+        self._held += [f"{mark}-{n}" for n in range(len(chunks))]
+        with self._sender.sent(step.request, script, mark) as response:
+            yield checks.of_status(response.status, step.expect.statuses)
+            yield from self._pieces(step, mark, response)
+        served = self.adapter.upstream.served(mark)
+        if served is not None:
+            yield from checks.of_upstream(served, step.expect.upstream, self.adapter.features)
+        self._book(step.request, step.expect.charges)
 
     def _pieces(self, step: Watch, mark: str, response: HTTPResponse) -> Iterator[Check]:
         sees = step.sees or step.pieces
@@ -203,7 +208,6 @@ class Player:
             passed = sum(flight.status == 200 for flight in mine)
             self._book(mine[0].request, step.charges, passed)
             self._book(mine[0].request, step.refused, len(mine) - passed)
-        yield from self._counters(moved=True)
 
     # What befalls the gateway
 
@@ -231,4 +235,4 @@ class Player:
         from llmroute.conformance.sdks import ask  # noqa: PLC0415 only where the SDKs are installed
 
         yield from ask(step, self._sender)
-        yield from self._charged(Request(), step.charges)
+        self._book(Request(), step.charges)

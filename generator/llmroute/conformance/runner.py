@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from llmroute.conformance.adapters.protocol import Adapter, Gateway
@@ -40,7 +40,7 @@ class Result:
 
 def run(
     cases: Iterable[Case], adapter: Adapter, *, without: frozenset[Feature] = frozenset(), within: float = WITHIN
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """The results as they come: skips first, then policy by policy. The adapter has been entered.
 
     ``without``: features to do without, whoever has them. ``within``: seconds until an answer or a charge must come.

@@ -44,6 +44,12 @@ UNREADABLE: Final[Mapping[str, bytes]] = {
 NOBODY: Final[Mapping[str, str | None]] = {"missing": None, "empty": "", "space": " ", "tab": "\t", "no-UTF-8": "\xff"}
 """User headers that name nobody."""
 PADS: Final[Mapping[str, str]] = {"after": "{user} ", "before": " {user}", "tabs": "\t{user}\t"}
+SPELLINGS: Final[Mapping[str, str]] = {
+    "query": "/v1/chat/completions?x=1",
+    "slashes": "/v1//chat/completions",
+    "dot": "/v1/chat/./completions",
+    "prefix": "/openai/v1/chat/completions",
+}
 _NOBODY: Final[Subject] = ("nobody",)
 _SPENT: Final = ok(10)
 _isolated = partial(Case, profile=Profile.ISOLATION)
@@ -131,14 +137,8 @@ def _headers() -> Iterator[Case]:
     hops = said(("x-forwarded-for", "203.0.113.7"), ("x-real-ip", "203.0.113.8"), ("forwarded", "for=203.0.113.9"))
     yield mine("feigned-address", "a feigned address opens no second counter", policy=per_user(10), steps=(_SPENT, refused(**hops)),
                sources=("PX-06",))  # fmt: skip
-    for path in (
-        "/v1/chat/completions?x=1",
-        "/v1//chat/completions",
-        "/v1/chat/./completions",
-        "/openai/v1/chat/completions",
-    ):
-        slug = path.strip("/").replace("/", ".").replace("?", "-")
-        yield mine(f"path-{slug}", f"another spelling of the path is the same limit: {path}", policy=per_user(10),
+    for name, path in SPELLINGS.items():
+        yield mine(f"path-{name}", f"another spelling of the path is the same limit: {path}", policy=per_user(10),
                    steps=(_SPENT, refused(path=path)))  # fmt: skip
     for method in ("GET", "PUT", "DELETE"):
         yield mine(f"method-{method}", f"{method} is refused by a used-up limit, too", policy=per_user(10),
