@@ -27,6 +27,7 @@ from llmroute.conformance.reading import read_for
 from llmroute.conformance.report import BY_SUFFIX, FORMATS
 from llmroute.conformance.report.document import made
 from llmroute.conformance.runner import Outcome, Result, run
+from llmroute.local.errors import LocalError
 from llmroute.plan import Endpoint
 
 _ADMISSIONS: Final = {"below": Admission.BELOW, "up-to": Admission.UP_TO}
@@ -81,6 +82,7 @@ _LOG_LINES: Final = 30
 )
 @click.option(
     "--settles",
+    type=click.FloatRange(min=0),
     default=0.5,
     show_default=True,
     metavar="SECONDS",
@@ -116,7 +118,7 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
         if isinstance(adapter, ByHand):
             _one_policy_or_a_place(adapter, cases)
         _conform(cases, adapter, lacks, targets, form)
-    except Unavailable as missing:
+    except (Unavailable, LocalError) as missing:
         raise Failure(str(missing)) from missing
 
 

@@ -89,7 +89,7 @@ class Seen:
 class Expect:
     """What must come of a request.
 
-    ``statuses``: any of them. ``reached``: whether the upstream sees the request; None where its answer cannot tell.
+    ``statuses``: any of them. ``reached``: whether the upstream sees the request.
     ``charges``: by how much it moves the counter of each limit of the policy, in their order. ``left``: what the answer
     says remained at admission, ``by`` the kind of the limit that says so. ``refusal``: the shape of a refusal of the
     gateway's own. ``says`` is part of the body, ``gets`` all of it. ``told``: values of headers; None means absent.
@@ -100,7 +100,7 @@ class Expect:
     """
 
     statuses: tuple[int, ...]
-    reached: bool | None = True
+    reached: bool = True
     charges: tuple[int, ...] = ()
     left: int | None = None
     by: str = "tokens"

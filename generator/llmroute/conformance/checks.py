@@ -15,11 +15,12 @@ from llmroute.conformance.upstream import Served
 
 _SHOWN: Final = 300
 """Bytes of a body that a report shows."""
+_SHORT: Final = 40
+"""Bytes that are shown also where they are as they must be."""
 _LONG: Final = 60
 """Seconds of a wait beyond which a client is told not to retry."""
 _LONGEST: Final = 366 * 24 * 60 * 60
 _ABSENT: Final = "absent"
-_CODES: Final = {"tokens": "rate_limit_exceeded", "requests": "rate_limit_exceeded"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,7 @@ class Check:
 def of_answer(answer: Answer, expect: Expect, features: frozenset[Feature]) -> Iterator[Check]:
     """What an answer must say, as far as the gateway says such things at all."""
     yield of_status(answer.status, expect.statuses)
-    if expect.reached is not None:
-        yield Check("reached the upstream", expect.reached, answer.served is not None)
+    yield Check("reached the upstream", expect.reached, answer.served is not None)
     if expect.left is not None and Feature.TELLS in features:
         yield Check(
             f"x-ratelimit-remaining-{expect.by}", str(expect.left), answer.header(f"x-ratelimit-remaining-{expect.by}")
@@ -66,8 +66,8 @@ def of_status(status: int, statuses: tuple[int, ...]) -> Check:
 def of_bytes(what: str, expected: bytes, observed: bytes) -> Check:
     """Bytes, told by their number where they are the same and many, and by where they part where not."""
     if expected == observed:
-        short = shown(expected)
-        return Check(what, short, short)
+        same = shown(expected) if len(expected) <= _SHORT else f"{len(expected)} bytes, as they must be"
+        return Check(what, same, same)
     at = next((n for n, (a, b) in enumerate(zip(expected, observed, strict=False)) if a != b), None)
     at = min(len(expected), len(observed)) if at is None else at
     start = max(0, at - 20)
@@ -122,7 +122,7 @@ def _told(expect: Expect) -> dict[str, Any]:
         return {"type": "error", "error.type": "rate_limit_error", "error.message": True}
     if expect.refusal is Api.GEMINI:
         return {"error.code": 429, "error.status": "RESOURCE_EXHAUSTED", "error.message": True}
-    return {"error.type": expect.by, "error.param": None, "error.code": _CODES[expect.by], "error.message": True}
+    return {"error.type": expect.by, "error.param": None, "error.code": "rate_limit_exceeded", "error.message": True}
 
 
 def _shape(body: Any, expect: Expect) -> dict[str, Any]:

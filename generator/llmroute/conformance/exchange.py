@@ -6,7 +6,7 @@ import http.client
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -142,8 +142,3 @@ def wait_for(condition: Callable[[], bool], within: float = WITHIN) -> bool:
             return False
         time.sleep(_POLL)
     return True
-
-
-def names_of(headers: Iterable[tuple[str, str]], prefix: str) -> list[str]:
-    """The headers that begin so, in lower case and in order."""
-    return sorted({name.lower() for name, _ in headers if name.lower().startswith(prefix)})
