@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from llmroute import __version__
 from llmroute.conformance.adapters.by_hand import ByHand, policy_id
 from llmroute.conformance.adapters.find import REPOSITORY, adapter
 from llmroute.conformance.adapters.protocol import Unavailable
@@ -18,6 +19,7 @@ from llmroute.diagnostic import has_errors
 from llmroute.pipeline import compile_policies
 from llmroute.plan import Endpoint
 from llmroute.targets import ENVOY_GATEWAY, capabilities
+from tools.pins import pins
 
 UPSTREAM = Endpoint("192.0.2.7", 8080)
 
@@ -27,6 +29,7 @@ def test_local() -> None:
     found = adapter("local", Path("/"))
     assert (found.name, found.admission) == ("local", Admission.BELOW)
     assert found.features | {Feature.SDKS} == set(Feature)
+    assert found.version == f"llmroute {__version__}, Envoy {pins()['ENVOY']}"
 
 
 @pytest.mark.parametrize("name", REPOSITORY)

@@ -12,6 +12,7 @@ from typing import Final
 from llmroute.conformance.adapters.protocol import Adapter, Unavailable
 from llmroute.conformance.adapters.stack import StackAdapter
 from llmroute.conformance.features import Feature
+from llmroute.local.envoy import envoy_version
 
 LOCAL: Final = "local"
 REPOSITORY: Final = ("process", "standalone", "docker", "kind")
@@ -45,7 +46,7 @@ def _local() -> Adapter:
         stack = LocalStack()
     except ModuleNotFoundError as error:
         raise Unavailable(f"the package {error.name}: pip install 'llmroute[local]'") from error
-    return StackAdapter(LOCAL, stack, more=frozenset({Feature.UPGRADES}))
+    return StackAdapter(LOCAL, stack, f"Envoy {envoy_version()}", frozenset({Feature.UPGRADES}))
 
 
 def _of_repository(name: str, folder: Path) -> Adapter:
