@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Final
 
@@ -38,7 +39,12 @@ _BY_PATH: Final = (
 
 def plan_of(case: Case) -> Plan:
     """What the policy of a case means."""
-    return plain_plan(case.policy, _NO_PORT)
+    return _plan(case.policy)
+
+
+@functools.cache
+def _plan(policy: str) -> Plan:
+    return plain_plan(policy, _NO_PORT)
 
 
 def limits_of(plan: Plan) -> list[Limit]:
@@ -63,10 +69,9 @@ def lacking(case: Case, admission: Admission, features: frozenset[Feature]) -> s
     """Why the case does not apply to a gateway; empty where it does."""
     if case.admission not in {None, admission}:
         return f"the gateway admits while {admission}"
-    needs = needs_of(case) | ({Feature.ZERO} if _zero(case) and admission is Admission.UP_TO else set())
-    missing = sorted(needs - features)
     if admission is Admission.UP_TO and _zero(case):
         return f"no quantity refuses everything where requests are admitted while {admission}"
+    missing = sorted(needs_of(case) - features)
     return f"missing: {', '.join(missing)}" if missing else ""
 
 

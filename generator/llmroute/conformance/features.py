@@ -6,7 +6,7 @@ import enum
 
 
 class Feature(enum.StrEnum):
-    """The value is the name that reports and ``--feature`` say; the comment is what it means.
+    """The value is the name that reports and ``--without`` say; the comment is what it means.
 
     Some are about the gateway's policies, some about what it tells and how it reads, and some about the adapter: how
     far it lets a case look and reach inside.
