@@ -16,7 +16,8 @@ from llmroute.conformance.runner import Outcome, Result, run
 
 Change = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 """From a route's rate limit actions to others."""
-WITHIN: Final = 1.0
+WITHIN: Final = 3.0
+"""Seconds in which a charge must land: what is never charged is waited for."""
 
 
 def charges(action: dict[str, Any]) -> bool:

@@ -57,7 +57,6 @@ class Sender:
     url: str
     upstream: Upstream
     user: str
-    within: float = WITHIN
 
     def exchange(self, request: Request, script: Script, mark: str = "") -> Answer:
         """A request and its whole answer.
@@ -79,7 +78,7 @@ class Sender:
             NoAnswer: there was none.
         """
         parts = urlsplit(self.url)
-        connection = http.client.HTTPConnection(parts.netloc, timeout=self.within)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=WITHIN)
         try:
             with _telling():
                 connection.putrequest(request.method, parts.path + request.path, skip_accept_encoding=True)

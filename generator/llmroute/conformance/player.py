@@ -60,7 +60,10 @@ class Played:
 
 @dataclass
 class Player:
-    """One case, once. ``booked`` is what its counters must read, in the windows that go on."""
+    """One case, once. ``booked`` is what its counters must read, in the windows that go on.
+
+    ``within``: seconds in which a charge must land.
+    """
 
     case: Case
     gateway: Gateway
@@ -122,10 +125,10 @@ class Player:
 
     @property
     def _sender(self) -> Sender:
-        return Sender(self.gateway.url, self.adapter.upstream, self.user, self.within)
+        return Sender(self.gateway.url, self.adapter.upstream, self.user)
 
     def _answer(self, step: Send) -> Answer:
-        deadline = time.monotonic() + self.within
+        deadline = time.monotonic() + WITHIN
         while True:
             answer = self._sender.exchange(step.request, step.script)
             if not step.again or answer.status in step.expect.statuses or time.monotonic() > deadline:
@@ -196,11 +199,11 @@ class Player:
         for flight in flights:
             flight.start()
         try:
-            decided = wait_for(lambda: all(flight.decided for flight in flights), self.within)
+            decided = wait_for(lambda: all(flight.decided for flight in flights))
         finally:
             self.adapter.upstream.release(script.hold or "")
         for flight in flights:
-            flight.join(self.within)
+            flight.join(WITHIN)
         yield Check("all are at the upstream or refused", True, decided)  # noqa: FBT003 what is observed
         yield from of_flights(step, flights)
         for request in dict.fromkeys(map(id, step.requests)):

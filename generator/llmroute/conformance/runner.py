@@ -43,7 +43,7 @@ def run(
 ) -> Generator[Result, None, None]:
     """The results as they come: skips first, then policy by policy. The adapter has been entered.
 
-    ``without``: features to do without, whoever has them. ``within``: seconds until an answer or a charge must come.
+    ``without``: features to do without, whoever has them. ``within``: seconds in which a charge must land.
     """
     chosen = list(cases)
     features = (adapter.features | own_features()) - without
