@@ -17,10 +17,12 @@ import httpx
 
 from e2e.stacks import Stack
 from llmroute import names
+from llmroute.conformance.case import CHAT, MODEL
+from llmroute.conformance.rows import usage
 from llmroute.conformance.upstream import MARK_HEADER, SCRIPT_HEADER, Script, Served, script_header
 
-MODEL: Final = "gpt-4o-mini"
-CHAT: Final = "/v1/chat/completions"
+__all__ = ["CHAT", "MODEL", "VARYING", "WITHIN", "Answer", "Client", "assert_refused", "usage", "wait_for"]
+
 WITHIN: Final = 10.0
 """Seconds until a condition must have come."""
 VARYING: Final = frozenset(
@@ -39,11 +41,6 @@ VARYING: Final = frozenset(
 HOP_BY_HOP: Final = frozenset({"connection", "transfer-encoding", "x-should-retry"})
 """Headers that a proxy sets for one connection; and the one that depends on the time of day."""
 _WAIT: Final = re.compile(r"in \d+s")
-
-
-def usage(total: int, prompt: int = 13, completion: int = 12) -> dict[str, int]:
-    """A usage object; the total need not be the sum."""
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,11 @@ import pytest
 
 from e2e.capability import lacking
 from e2e.client import Client
-from e2e.clock import wait_until_clear
 from e2e.stacks import STACKS, Stack, Unavailable
 from e2e.stacks.local import LocalStack
 from e2e.stacks.protocol import Breakable
+from e2e.suite import RunCase, runner
+from llmroute.conformance.windows import wait_until_clear
 from llmroute.pipeline import compile_policies
 from llmroute.plan import Unit
 from llmroute.targets import ENVOY_GATEWAY, capabilities
@@ -91,6 +92,12 @@ def breakable(stack: Stack) -> Iterator[Breakable]:
         pytest.skip("missing capability: a rate limit service that a test can kill")
     yield stack
     stack.fail_closed = True
+
+
+@pytest.fixture
+def run_case(stack: Stack, request: pytest.FixtureRequest) -> RunCase:
+    """``run_case(case)``: a case of the conformance suite at the stack."""
+    return runner(stack, request.config)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""Cases of other gateways about clients that try something: headers that are to vanish, upgrades past a limit.
+"""The case of other gateways about headers that are to vanish on their way, which a proxy may do or not.
 
-``docs/cases.md`` lists all cases.
+Cases with one outcome are the suite's; ``docs/cases.md`` lists all.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from e2e.client import CHAT, MODEL, WITHIN, Client, assert_refused, wait_for
+from e2e.client import CHAT, MODEL, WITHIN, Client, wait_for
 from e2e.conftest import Serve
-from e2e.rows import USER, USERS, ok, per_user, play
-from e2e.stacks import Stack
-from e2e.stacks.local import EnvoyStack
 from llmroute import names
+from llmroute.conformance.policies import USERS
 from tests.policies import header, limit, route, rule, text
 
 BODY: Final = json.dumps({"model": MODEL, "messages": []}).encode()
@@ -54,21 +52,3 @@ def test_px06(serve: Serve, nominated: str) -> None:
     statuses.append(nominating(client, nominated, "keep-alive"))
     assert statuses in ([200, 429], [400, 400]), statuses
     assert counted() == 37 * served
-
-
-def test_n15(serve: Serve, stack: Stack) -> None:
-    """N-15: a used up limit refuses an upgrade, too, as a plain 429, and the upstream never sees it."""
-    if not isinstance(stack, EnvoyStack):
-        pytest.skip("missing capability: upgrades, which Envoy Gateway refuses on a route whose requests are held")
-    client = serve(per_user(10))
-    play(client, [ok(10)], [USER])
-    upgrade = {
-        "connection": "upgrade",
-        "upgrade": "websocket",
-        "sec-websocket-version": "13",
-        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
-        names.USER_HEADER: client.user,
-    }
-    answer = client.send(b"", method="GET", path=f"/v1/realtime?model={MODEL}", headers=upgrade)
-    assert_refused(answer)
-    assert client.stack.used(0, client.user) == 10

@@ -10,6 +10,7 @@ import pytest
 from e2e.client import Client, assert_refused, usage
 from e2e.conftest import Serve
 from llmroute import names
+from llmroute.conformance.cases.accounting import ERRORS, REPORTED, TOP_LEVEL
 from llmroute.conformance.upstream import Break, Script
 from tests.policies import header, limit, route, rule, text
 
@@ -23,18 +24,7 @@ def client(serve: Serve) -> Client:
     return serve(POLICY)
 
 
-@pytest.mark.parametrize(
-    ("reported", "charged"),
-    [
-        (usage(10, 8, 5), 10),
-        ({"prompt_tokens": 8, "completion_tokens": 5}, 13),
-        ({"prompt_tokens": 8, "total_tokens": 8}, 8),
-        (usage(0, 0, 0), 0),
-        (usage(15) | {"prompt_tokens_details": None, "completion_tokens_details": None}, 15),
-        (usage(999_999), 999_999),
-    ],
-    ids=["total-is-not-the-sum", "no-total", "embeddings", "zero", "null-details", "large"],
-)
+@pytest.mark.parametrize(("reported", "charged"), REPORTED.values(), ids=REPORTED)
 def test_the_reported_usage(client: Client, reported: dict[str, Any], charged: int) -> None:
     """The total that the API reports, even when it is not the sum; the sum where there is none."""
     assert client.chat(script=Script(usage=reported)).status == 200
@@ -44,16 +34,7 @@ def test_the_reported_usage(client: Client, reported: dict[str, Any], charged: i
     assert client.settled(expected) == expected
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"choices": [{"message": {"content": '"usage":{"total_tokens":1}'}}], "usage": usage(50)},
-        {"choices": [{"tool_calls": [{"arguments": {"usage": {"total_tokens": 1}}}]}], "usage": usage(50)},
-        {"usage": usage(50), "choices": [{"usage": {"total_tokens": 1}}]},
-        {"usage": {"details": {"total_tokens": 1}, **usage(50)}},
-    ],
-    ids=["in-text", "in-tool-call", "nested-after", "inside-usage"],
-)
+@pytest.mark.parametrize("body", TOP_LEVEL.values(), ids=TOP_LEVEL)
 def test_only_the_top_level_usage_counts(client: Client, body: dict[str, Any]) -> None:
     """A model that writes usage into its answer changes nothing (FX-21, FX-22)."""
     assert client.chat(script=Script(body=json.dumps(body, indent=1), headers={"content-type": "application/json"}))
@@ -70,7 +51,7 @@ def test_no_usage_is_estimated(client: Client, missing: Any) -> None:
     assert client.settled(expected) == expected
 
 
-@pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
+@pytest.mark.parametrize("status", ERRORS)
 def test_an_upstream_error_costs_no_tokens(client: Client, status: int) -> None:
     """And passes as it came, an upstream's own 429 too; the next answer is charged alone."""
     body = {"error": {"message": "not ours"}, "usage": usage(500)}

@@ -19,9 +19,8 @@ import pytest
 from e2e.capability import lacking
 from e2e.client import wait_for
 from e2e.cuts import Cut, run
-from e2e.stacks.plain_plan import plain_plan
-from e2e.stacks.plan_counters import counter_of
 from llmroute import names
+from llmroute.conformance.adapters.plain import counter_of, plain_plan
 from llmroute.conformance.wire import Fixture, load
 from llmroute.local import services
 from llmroute.local.envoy import envoy_binary

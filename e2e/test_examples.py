@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from e2e import tokens
-from e2e.client import usage
-from e2e.conftest import Serve
-from e2e.rows import ALL, USER, Row, Subject, denied, ok, play, refused, reporting
+from e2e.suite import RunCase
 from llmroute import names
+from llmroute.conformance.case import ALL, USER, Case, Profile, Send, Subject
+from llmroute.conformance.rows import denied, ok, refused, reporting, usage
 from llmroute.conformance.upstream import Script
 from llmroute.render.yaml import dump, join
 from tools.examples import examples
@@ -38,7 +38,7 @@ class Drive:
     """What is sent, and whose counter each limit of the example moves."""
 
     subjects: Sequence[Subject]
-    rows: Sequence[Row]
+    rows: Sequence[Send]
 
 
 def bearer(**claims: Any) -> dict[str, Any]:
@@ -191,8 +191,8 @@ def test_every_example_is_driven() -> None:
 
 
 @pytest.mark.parametrize("name", DRIVES)
-def test_example(serve: Serve, name: str) -> None:
+def test_example(run_case: RunCase, name: str) -> None:
     """Row by row, until it refuses."""
     drive = DRIVES[name]
-    assert [row for row in drive.rows if row.status == 429], "no refusal"
-    play(serve(text_of(name)), drive.rows, drive.subjects)
+    assert [row for row in drive.rows if 429 in row.expect.statuses], "no refusal"
+    run_case(Case(name, name, Profile.CORE, text_of(name), tuple(drive.rows), subjects=tuple(drive.subjects)))

@@ -9,9 +9,10 @@ import pytest
 
 from e2e.client import MODEL, Client
 from e2e.conftest import Serve
-from e2e.stacks.local import EnvoyStack
-from e2e.stacks.plain_plan import plain_plan
+from e2e.stacks.local import EnvoyStack, LocalStack, ProcessStack
 from llmroute import names
+from llmroute.cli.stores import Reading, RedisStore
+from llmroute.conformance.adapters.plain import plain_plan
 from llmroute.conformance.upstream import Script
 from llmroute.explain import Api, Asked, Explained, Sent, asked, explained, live
 from llmroute.plan import Route
@@ -47,13 +48,21 @@ def plain(client: Client) -> EnvoyStack:
     return client.stack
 
 
+def counted_by(stack: EnvoyStack, domain: str) -> Reading:
+    """Every counter of a rate limit domain, as ``llmroute status`` reads them, and the service's time."""
+    if isinstance(stack, LocalStack):
+        return Reading({k: n for k, n in stack.counted().items() if k.startswith(domain)}, stack.now)
+    assert isinstance(stack, ProcessStack)
+    return RedisStore(stack.counters.address).read(domain)
+
+
 def told(policy: str, sent: Sent, stack: EnvoyStack) -> tuple[Route, list[Explained], dict[str, int]]:
     """The route, what applies of it, and the counters of its domain."""
     (of,) = plain_plan(policy, stack.upstream.port).routes
     request = asked(of, sent)
     assert isinstance(request, Asked)
-    found = explained(of, request, capabilities(ENVOY), stack.counted("default/").now)
-    counted = stack.counted(found[0].counter.domain)
+    found = explained(of, request, capabilities(ENVOY), counted_by(stack, "default/").now)
+    counted = counted_by(stack, found[0].counter.domain)
     return of, [each for each in found if not each.why_not], dict(counted.counters)
 
 
@@ -81,7 +90,7 @@ def test_counters_are_called_what_explain_says(serve: Serve, admission: str) -> 
         client.settled(wanted[each.key], each.counter.place - 1, *_values(each, client.user))
     _, _, counted = told(policy, sent, stack)
     assert counted == wanted
-    stands = list(live(of, capabilities(ENVOY), counted, stack.counted("default/").now))
+    stands = list(live(of, capabilities(ENVOY), counted, counted_by(stack, "default/").now))
     assert {one.key: one.used for one in stands} == wanted
     assert [one.counter.place for one in stands] == [each.counter.place for each in applying]
 

@@ -18,10 +18,10 @@ from e2e.client import CHAT, Answer, Client, assert_refused, wait_for
 from e2e.conftest import Serve
 from e2e.sdks import CALLS, Call, Caller, Sleeps
 from e2e.stacks import Stack
-from e2e.stacks.outage import frozen, killed
 from e2e.stacks.protocol import Breakable
 from e2e.stacks.standalone import StandaloneStack
 from llmroute import names
+from llmroute.conformance.adapters.outage import frozen, killed
 from llmroute.conformance.upstream import Script
 from tests.policies import header, limit, route, rule, text
 

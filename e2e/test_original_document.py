@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from e2e.client import Client, assert_refused, wait_for
-from e2e.clock import wait_until_clear
+from llmroute.conformance.windows import wait_until_clear
 from llmroute.plan import Unit
 from tools import doctor
 

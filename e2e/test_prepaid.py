@@ -12,9 +12,9 @@ from e2e.client import CHAT, Client, assert_refused, usage, wait_for
 from e2e.conftest import Serve
 from e2e.overtake import request as message
 from e2e.overtake import wires
-from e2e.stacks.outage import killed
 from e2e.stacks.protocol import Breakable
 from llmroute import names
+from llmroute.conformance.adapters.outage import killed
 from llmroute.conformance.upstream import Chunk, Script
 from tests.policies import MODEL, USER, header, limit, route, rule, text
 

@@ -14,7 +14,7 @@ from e2e.overtake import DONE
 from e2e.raw import Raw
 from e2e.reserving import ANSWER, EVERY_USER, HOLD, MESSAGES, PROMPT, a_day, comes_to, exchanged, in_flight, reserved
 from e2e.stacks.local import LocalStack
-from e2e.stacks.outage import killed
+from llmroute.conformance.adapters.outage import killed
 from llmroute.conformance.upstream import Break, Chunk, Script
 from llmroute.plan import Settle
 from tests.policies import USER, header, limit, route, rule, text, with_spec

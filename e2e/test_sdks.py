@@ -16,6 +16,7 @@ from e2e.conftest import Serve
 from e2e.sdks import CALLS, Call, Caller, Sleeps
 from e2e.stacks.local import LocalStack
 from llmroute import names
+from llmroute.conformance.cases.client_contract import THEIRS
 from llmroute.conformance.upstream import Script
 from tests.policies import header, limit, route, rule, text
 
@@ -162,13 +163,6 @@ def test_googles_sdk_cannot_be_told(caller: Call_, sleeps: Sleeps) -> None:
     assert sleeps.seconds == [1.0, 2.0]
     assert user.served[1:] == [None] * 3
     assert settled(user, call.total) == call.total
-
-
-THEIRS: dict[str, Any] = {
-    "openai": {"error": {"message": "theirs", "type": "requests", "param": None, "code": "rate_limit_exceeded"}},
-    "anthropic": {"type": "error", "error": {"type": "rate_limit_error", "message": "theirs"}},
-    "gemini": {"error": {"code": 429, "message": "theirs", "status": "RESOURCE_EXHAUSTED"}},
-}
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)

@@ -27,9 +27,8 @@ from e2e.between import (
 from e2e.capability import lacking
 from e2e.client import wait_for
 from e2e.overtake import DONE, TOKENS, request, wires
-from e2e.stacks.plain_plan import plain_plan
-from e2e.stacks.plan_counters import counter_of
 from e2e.test_settle import LAST, SSE, policy
+from llmroute.conformance.adapters.plain import counter_of, plain_plan
 from llmroute.conformance.upstream import Break, Chunk, Script, ScriptedUpstream
 from llmroute.local import services
 from llmroute.local.envoy import envoy_binary

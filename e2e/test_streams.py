@@ -11,6 +11,7 @@ import pytest
 from e2e.client import MODEL, Client, assert_refused, usage
 from e2e.conftest import Serve
 from llmroute import names
+from llmroute.conformance.cases.streaming import OPTIONS
 from llmroute.conformance.upstream import Break, Chunk, Script
 from tests.policies import header, limit, route, rule, text
 
@@ -56,9 +57,7 @@ def test_a_client_that_did_not_ask_sees_the_stream_it_would_have_seen(client: Cl
     assert client.settled(46) == 46
 
 
-@pytest.mark.parametrize(
-    "options", [None, {}, {"include_usage": False}, {"other": 1}], ids=["null", "empty", "false", "other"]
-)
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_usage_is_asked_for_whatever_the_options_were(client: Client, options: dict[str, Any] | None) -> None:
     """The rest of the options stays."""
     answer = client.chat(45, body={"stream": True, "stream_options": options})

@@ -10,11 +10,11 @@ import pytest
 from e2e.client import Client, assert_refused, usage
 from e2e.conftest import Serve
 from llmroute import names
+from llmroute.conformance.cases.prices import PRICED, PRICES, anthropic, detailed
 from llmroute.conformance.upstream import Chunk, Script
 from tests.policies import header, limit, route, rule, text, with_spec
 
 USERS: Final = [header(names.USER_HEADER, "Distinct")]
-PRICES: Final = {"prompt": 1, "cachedPrompt": 0.1, "cacheWrite": 1.25, "completion": 4, "reasoning": 3}
 SSE: Final = {"content-type": "text/event-stream"}
 
 
@@ -24,33 +24,7 @@ def weighted(quantity: int, weights: dict[str, Any], **spec: Any) -> str:
     return text(with_spec(policy, **spec))
 
 
-def detailed(prompt: int, cached: int, completion: int, reasoning: int) -> dict[str, Any]:
-    """OpenAI's usage, with its details."""
-    details = {
-        "prompt_tokens_details": {"cached_tokens": cached},
-        "completion_tokens_details": {"reasoning_tokens": reasoning},
-    }
-    return usage(prompt + completion, prompt, completion) | details
-
-
-def anthropic(fresh: int, read: int, written: int, output: int) -> dict[str, Any]:
-    """Anthropic's usage, in which cached tokens are no part of the input."""
-    caches = {"cache_read_input_tokens": read, "cache_creation_input_tokens": written}
-    return {"input_tokens": fresh, "output_tokens": output} | caches
-
-
-@pytest.mark.parametrize(
-    ("reported", "charged"),
-    [
-        (detailed(100, 0, 10, 0), 140),
-        (detailed(100, 41, 10, 4), 100),  # 59 + 4.1 + 24 + 12
-        (detailed(100, 300, 10, 50), 40),
-        (usage(99, 8, 5), 28),
-        ({"total_tokens": 9}, 9),
-        (anthropic(3, 7, 5, 1), 14),  # 3 + 0.7 + 6.25 + 4
-    ],
-    ids=["plain", "details", "more-than-all", "total-is-not-the-sum", "total-alone", "anthropic"],
-)
+@pytest.mark.parametrize(("reported", "charged"), PRICED.values(), ids=PRICED)
 def test_each_kind_has_its_price(serve: Serve, reported: dict[str, Any], charged: int) -> None:
     """As reported, in a JSON answer (FX-19: the parts count, not the total)."""
     client = serve(weighted(1000, PRICES))

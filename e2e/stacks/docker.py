@@ -18,9 +18,9 @@ import redis
 
 from e2e.stacks.compose_file import Service, services
 from e2e.stacks.containers import Project
-from e2e.stacks.plan_counters import counter_of
 from e2e.stacks.protocol import Unavailable
 from e2e.stacks.remote_upstream import RemoteUpstream
+from llmroute.conformance.adapters.plain import counter_of
 from llmroute.diagnostic import has_errors
 from llmroute.emit import Artifact
 from llmroute.emit.compose import COMPOSE, ENVOY_SERVICE, RATELIMIT_SERVICE, REDIS_PORT, REDIS_SERVICE

@@ -15,7 +15,6 @@ from typing import Any, Final, Self
 import redis
 import yaml
 
-from e2e.clock import window_start
 from e2e.stacks.gateway_limits import GatewayLimit, limits_of
 from e2e.stacks.in_force import missing
 from e2e.stacks.kind_cluster import SYSTEM, KindCluster
@@ -32,6 +31,7 @@ from e2e.stacks.kind_documents import (
 from e2e.stacks.kubectl import ClusterError, Forwards, wait_until
 from e2e.stacks.remote_upstream import RemoteUpstream
 from llmroute import names
+from llmroute.conformance.windows import window_start
 from llmroute.diagnostic import has_errors
 from llmroute.local.ports import http_get
 from llmroute.lower import DEFAULT_NAMESPACE

@@ -16,17 +16,17 @@ from typing import Final, Self
 
 import yaml
 
-from e2e.clock import window_start
 from e2e.stacks.counters import Counters
 from e2e.stacks.envoy_gateway import PORTS, EnvoyGatewayProcess, GatewayRatelimit, make_home
 from e2e.stacks.gateway_limits import GatewayLimit, limits_of
 from e2e.stacks.gateway_status import refusals
 from e2e.stacks.host_documents import Document, Host, host_documents
 from e2e.stacks.in_force import missing
-from e2e.stacks.outage import ProcessOutage
 from e2e.stacks.protocol import Unavailable
 from e2e.stacks.tools import tool
+from llmroute.conformance.adapters.outage import ProcessOutage
 from llmroute.conformance.upstream import ScriptedUpstream
+from llmroute.conformance.windows import window_start
 from llmroute.diagnostic import has_errors
 from llmroute.local.envoy import envoy_binary
 from llmroute.local.errors import MissingTool, StartError

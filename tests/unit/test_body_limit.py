@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from e2e.stacks.plan_counters import counter_of
+from llmroute.conformance.adapters.plain import counter_of
 from llmroute.conformance.upstream import ScriptedUpstream
 from llmroute.local.gateway import serve
 from llmroute.local.ratelimit_service import EmbeddedRateLimit

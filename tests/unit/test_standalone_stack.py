@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
-from e2e.clock import NEEDED, clear_of_window_ends, window_start
 from e2e.stacks import standalone, tools
 from e2e.stacks.gateway_limits import limits_of
 from e2e.stacks.gateway_status import refusals
 from e2e.stacks.host_documents import Host, host_documents, secret_in_base64, without_cost_numbers
 from e2e.stacks.in_force import missing
 from e2e.stacks.protocol import Unavailable
+from llmroute.conformance.windows import NEEDED, clear_of_window_ends, window_start
 from llmroute.plan import Endpoint, Unit
 from tests.policies import MODEL, USER, compiled, header, limit, route, rule
 

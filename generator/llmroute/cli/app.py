@@ -21,7 +21,11 @@ _COMMANDS: Final = {
     "diff": "say what an edit does to limits and counters",
     "run": "serve a policy on a local Envoy",
     "demo": "show a refused request, from nothing",
+    "conformance": "say whether a gateway's token limits are true",
 }
+
+_EXTRAS: Final = {"conformance": "conformance"}
+"""Of commands that need another extra than ``local``."""
 
 
 class _Lazy(click.Group):
@@ -40,7 +44,8 @@ class _Lazy(click.Group):
         except ModuleNotFoundError as error:
             if (error.name or "").startswith("llmroute"):
                 raise
-            remedy = "install what it needs with: pip install 'llmroute[local]'"
+            extra = _EXTRAS.get(cmd_name, "local")
+            remedy = f"install what it needs with: pip install 'llmroute[{extra}]'"
             raise Failure(f"{cmd_name} needs the package {error.name}; {remedy}") from error
         return command
 

@@ -29,6 +29,23 @@ def envoy_binary() -> Path:
     return found
 
 
+def envoy_version(binary: str | Path | None = None) -> str:
+    """What Envoy calls its version, such as ``1.39.1``.
+
+    Raises:
+        MissingTool: when there is no Envoy.
+        LocalError: when it does not say.
+    """
+    program = named(binary) if binary else envoy_binary()
+    done = subprocess.run(
+        [str(program), "--version"], capture_output=True, text=True, timeout=_VALIDATE_WITHIN, check=False
+    )
+    found = re.search(r"version: [^/]*/([^/]+)/", done.stdout)
+    if found is None:
+        raise LocalError(f"{program} --version does not say one: {(done.stdout + done.stderr).strip()}")
+    return found[1]
+
+
 def validate(bootstrap: str, binary: str | Path | None = None) -> None:
     """Have Envoy check a bootstrap (YAML), as ``--mode validate`` does; nothing is served.
 

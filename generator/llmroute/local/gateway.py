@@ -21,6 +21,14 @@ LOOPBACK: Final = "127.0.0.1"
 RateLimitService = Callable[[list[Path], Path], contextlib.AbstractContextManager[Endpoint]]
 """Starts a rate limit service on configuration files, with a directory for its own use; gives its gRPC address."""
 
+Edit = Callable[[str], str]
+"""From Envoy's bootstrap to the one that it gets."""
+
+
+def as_it_is(bootstrap: str) -> str:
+    """The edit that changes nothing."""
+    return bootstrap
+
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
@@ -32,9 +40,16 @@ class Gateway:
 
 @contextlib.contextmanager
 def serve(
-    plan: Plan, service: RateLimitService, listen: Endpoint = Endpoint(LOOPBACK, 0), *, fail_closed: bool = True
+    plan: Plan,
+    service: RateLimitService,
+    listen: Endpoint = Endpoint(LOOPBACK, 0),
+    *,
+    fail_closed: bool = True,
+    edit: Edit = as_it_is,
 ) -> Iterator[Gateway]:
     """Serve ``plan`` on ``listen`` (port 0 takes a free one) until the context ends.
+
+    ``edit`` is for a suite that has to find a defect which it put there itself.
 
     Raises ``StartError`` or ``MissingTool`` of ``local.processes`` when a part does not start.
     """
@@ -48,7 +63,7 @@ def serve(
             fail_closed=fail_closed,
             trusted_ca=ssl.get_default_verify_paths().cafile or TRUSTED_CA,
         )
-        envoy = stack.enter_context(EnvoyProcess(envoy_static(plan, options).text, directory / "envoy"))
+        envoy = stack.enter_context(EnvoyProcess(edit(envoy_static(plan, options).text), directory / "envoy"))
         host, port = envoy.listener_address(LISTENER)
         yield Gateway(f"http://{Endpoint(host, port)}", envoy)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,12 @@ import pytest
 import redis
 
 from llmroute.local import envoy, ratelimit, valkey
-from llmroute.local.envoy import EnvoyProcess, validate
+from llmroute.local.envoy import EnvoyProcess, envoy_version, validate
 from llmroute.local.errors import InvalidBootstrap, LocalError, MissingTool, StartError
 from llmroute.local.ports import http_get
 from llmroute.local.ratelimit import RatelimitProcess
 from llmroute.local.valkey import ValkeyProcess
+from tools.pins import pins
 
 BOOTSTRAP = """\
 admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
@@ -73,6 +75,13 @@ def test_validate_says_what_envoy_says() -> None:
     """About an unknown field, for instance."""
     with pytest.raises(InvalidBootstrap, match="no such field: 'stat_prefx'"):
         validate(BOOTSTRAP.replace("stat_prefix", "stat_prefx"))
+
+
+def test_envoy_says_its_version() -> None:
+    """As it is pinned; a program that does not say one is not believed."""
+    assert envoy_version() == pins()["ENVOY"]
+    with pytest.raises(LocalError, match="true --version does not say one"):
+        envoy_version(shutil.which("true"))
 
 
 def test_valkey_answers_and_begins_empty() -> None:

@@ -1,4 +1,4 @@
-"""The windows of limits on the machine's clock: when they began, and tests kept clear of their ends."""
+"""The windows of limits: when they began, and cases kept clear of their ends where the clock is the machine's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from llmroute.plan import Unit
 
 NEEDED: Final = 10.0
-"""Seconds of the same window that a test needs."""
+"""Seconds of the same window that a case needs."""
 _STEP: Final = 0.1
 """Seconds between two looks at the clock."""
 
@@ -20,7 +20,7 @@ def window_start(now: float, unit: Unit) -> int:
 
 
 def clear_of_window_ends(units: Collection[Unit], now: float) -> bool:
-    """Whether every window of ``units`` that is long enough for a test goes on for as long as one needs."""
+    """Whether every window of ``units`` that is long enough for a case goes on for as long as one needs."""
     lengths = (unit.seconds for unit in units if unit.seconds > 2 * NEEDED)
     return all(length - now % length >= NEEDED for length in lengths)
 

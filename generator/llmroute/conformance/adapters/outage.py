@@ -10,31 +10,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
+from llmroute.conformance.adapters.protocol import Outage
 from llmroute.local.ratelimit import RatelimitProcess
 from llmroute.local.ratelimit_service import EmbeddedRateLimit
-
-
-class Outage(Protocol):
-    """What can befall the service. After each of the two it must be given back."""
-
-    def kill(self) -> None:
-        """It ends without a word; connections to it are refused."""
-        ...
-
-    def start(self) -> None:
-        """It serves again, where it was."""
-        ...
-
-    def freeze(self) -> None:
-        """It takes calls and never answers."""
-        ...
-
-    def thaw(self) -> None:
-        """It answers again."""
-        ...
-
 
 _WITHIN: Final = 10.0
 _STEP: Final = 0.001

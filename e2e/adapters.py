@@ -1,0 +1,38 @@
+"""The stacks as adapters of the conformance suite: what ``llmroute conformance --stack NAME`` finds in a checkout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
+
+from e2e.stacks import STACKS, Stack
+from e2e.stacks.local import EnvoyStack
+from llmroute.conformance.adapters.protocol import Adapter
+from llmroute.conformance.adapters.stack import StackAdapter
+from llmroute.conformance.features import Feature
+from tools.pins import pins
+
+_PARTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "local": ("ENVOY",),
+    "process": ("ENVOY", "RATELIMIT"),
+    "standalone": ("ENVOY_GATEWAY", "ENVOY", "RATELIMIT"),
+    "docker": ("ENVOY", "RATELIMIT"),
+    "kind": ("ENVOY_GATEWAY", "ENVOY", "RATELIMIT"),
+}
+"""The pins of each stack's parts."""
+
+
+def adapter_of(name: str, stack: Stack) -> StackAdapter:
+    """A stack of this name as an adapter."""
+    upgrades = frozenset({Feature.UPGRADES}) if isinstance(stack, EnvoyStack) else frozenset()
+    parts = ", ".join(f"{part.replace('_', ' ').title()} {pins()[part]}" for part in _PARTS[name])
+    return StackAdapter(name, stack, parts, upgrades)
+
+
+def _made(name: str) -> Adapter:
+    return adapter_of(name, STACKS[name]())
+
+
+ADAPTERS: Final[Mapping[str, Callable[[], Adapter]]] = {name: partial(_made, name) for name in STACKS}
+"""Constructors by name; each raises ``Unavailable`` where the stack cannot run."""
