@@ -16,6 +16,7 @@ _COMMANDS: Final = {
     "generate": "write the configuration for a target",
     "check": "say everything that is wrong with a policy",
     "run": "serve a policy on a local Envoy",
+    "schema": "print the schema of the LLMRoute, for editors and API servers",
     "demo": "show a refused request, from nothing",
 }
 
