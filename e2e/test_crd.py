@@ -23,7 +23,7 @@ NAME = "llmroutes.aigateway.envoyproxy.io"
 
 @pytest.fixture(scope="module")
 def server(request: pytest.FixtureRequest) -> Iterator[Kubectl]:
-    """kubectl on an API server."""
+    """An API server, by kubectl."""
     if request.config.getoption("--stack") == "kind":
         yield request.getfixturevalue("stack").cluster.kubectl
         return

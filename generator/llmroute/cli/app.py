@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "check": "say everything that is wrong with a policy",
     "run": "serve a policy on a local Envoy",
     "schema": "print the schema of the LLMRoute, for editors and API servers",
+    "krm": "carry out the LLMRoutes of a ResourceList, for kustomize and kpt",
     "demo": "show a refused request, from nothing",
 }
 
@@ -61,10 +62,15 @@ def _group() -> None:
     """Token limits for LLM traffic, on stock Envoy Gateway or a plain Envoy."""
 
 
+def _called() -> str:
+    """What the user wrote: kubectl finds ``kubectl-llmroute`` on PATH, and calls it for ``kubectl llmroute``."""
+    return "kubectl llmroute" if os.path.basename(sys.argv[0]) == "kubectl-llmroute" else "llmroute"  # noqa: PTH119 pathlib costs time
+
+
 def main() -> None:
-    """Entry point of the console script; exits with the codes of ``exits``."""
+    """Entry point of the console scripts; exits with the codes of ``exits``."""
     try:
-        _group.main(prog_name="llmroute", standalone_mode=True)
+        _group.main(prog_name=_called(), standalone_mode=True)
     except BrokenPipeError:
         # The reader went away (``llmroute generate … | head``); nothing is left to say to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
