@@ -163,7 +163,7 @@ def _input(item: _Item) -> tuple[str, str]:
     metadata = {key: value for key, value in item.metadata.items() if key != "annotations"}
     if policy:
         metadata["annotations"] = policy
-    return item.title, dump(dict(item.value) | ({"metadata": metadata} if metadata else {}))
+    return f"<{item.title}>", dump(dict(item.value) | ({"metadata": metadata} if metadata else {}))
 
 
 def _is_ours(item: _Item) -> bool:
@@ -225,7 +225,7 @@ def _result(finding: Diagnostic, routes: Sequence[_Item]) -> dict[str, Any]:
     }
     if finding.origin.path:
         made["field"] = {"path": field_name(finding.origin.path)}
-    route = next((item for item in routes if item.title == finding.origin.file), None)
+    route = next((item for item in routes if f"<{item.title}>" == finding.origin.file), None)
     if route:
         version, kind, namespace, name = route.key
         made["resourceRef"] = {"apiVersion": version, "kind": kind, "namespace": namespace, "name": name}

@@ -13,6 +13,7 @@ from llmroute.emit.envoy_filters import HttpFilters, lua_config, route_config
 from llmroute.emit.envoy_identity import has_keys, identity_clusters, identity_config, identity_filters
 from llmroute.emit.filter_context import held_bytes
 from llmroute.emit.ratelimit_config import domain
+from llmroute.emit.stamp import stamp
 from llmroute.plan import Backend, Endpoint, Plan, Route
 from llmroute.render.yaml import Comment, dump
 from llmroute.settlement import prepays
@@ -51,7 +52,8 @@ def envoy_static(plan: Plan, options: EnvoyOptions) -> Artifact:
         "clusters": [*backends, *keys, ratelimit_cluster(options.ratelimit)],
     }
     admin = {"address": socket(options.admin)}
-    return Artifact(BOOTSTRAP, dump({"admin": admin, "static_resources": resources}), secret=has_keys(plan))
+    bootstrap = Comment(stamp(*plan.routes), {"admin": admin, "static_resources": resources})
+    return Artifact(BOOTSTRAP, dump(bootstrap), secret=has_keys(plan))
 
 
 def _backends(plan: Plan, clusters: Clusters) -> Iterator[dict[str, Any]]:
