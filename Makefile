@@ -127,6 +127,12 @@ fuzz: $(STAMP) ## Try random requests and answers on the Lua against a Python or
 bench-filter: $(STAMP) ## Measure the filter in LuaJIT and in Envoy: QUICK=1, STEPS=1, PAGE=1 writes docs/performance.md
 	@$(BIN)/python -m tools.bench $(if $(QUICK),--quick) $(if $(STEPS),--steps) $(if $(PAGE),--page)
 
+.PHONY: dist
+dist: $(STAMP) ## Build wheel and sdist in dist/: a commit gives the same bytes everywhere
+	@rm -rf dist
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation --outdir dist . > /dev/null
+	@cd dist && sha256sum *
+
 .PHONY: lua-tools
 lua-tools:
 	@tools/lua_tools.sh $(CACHE)
