@@ -62,12 +62,14 @@ generated: $(STAMP) ## Check that generated files are up to date
 	@$(BIN)/python tools/bundle_filter.py --check
 	@$(BIN)/python tools/examples.py --check
 	@$(BIN)/python -m tools.schema --check
+	@$(BIN)/python -m tools.observability --check
 
 .PHONY: regenerate
 regenerate: $(STAMP) ## Write the generated files: the bundled filter, the schemas and the examples' output
 	@$(BIN)/python tools/bundle_filter.py
 	@$(BIN)/python tools/examples.py
 	@$(BIN)/python -m tools.schema
+	@$(BIN)/python -m tools.observability
 
 .PHONY: tools
 tools: $(STAMP) ## Find or build the pinned tools of the e2e stacks into .tools (ARGS="kind helm" for some)

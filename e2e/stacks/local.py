@@ -10,6 +10,7 @@ import abc
 import contextlib
 import threading
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -33,9 +34,12 @@ if TYPE_CHECKING:
 
 
 class EnvoyStack(abc.ABC):
-    """One gateway at a time; each policy gets a new one."""
+    """One gateway at a time; each policy gets a new one.
 
-    def __init__(self) -> None:
+    ``access_log``: the file with a line for each request; usage is counted then, too.
+    """
+
+    def __init__(self, access_log: Path | None = None) -> None:
         try:
             envoy_binary()
         except MissingTool as missing:
@@ -45,6 +49,7 @@ class EnvoyStack(abc.ABC):
         self._gateway_stack = contextlib.ExitStack()
         self._gateway: Gateway | None = None
         self.fail_closed = True
+        self._access_log = access_log
         self._outage: Outage | None = None
         self._in_force: tuple[str, bool] | None = None
         self._plan = Plan(())
@@ -93,8 +98,15 @@ class EnvoyStack(abc.ABC):
             self._gateway_stack.close()
             self._in_force = None
             plan = plain_plan(policy, self.upstream.port)
+            log = self._access_log
             self._gateway = self._gateway_stack.enter_context(
-                serve(plan, self._service(), fail_closed=self.fail_closed)
+                serve(
+                    plan,
+                    self._service(),
+                    fail_closed=self.fail_closed,
+                    access_log=log,
+                    usage_counters=log is not None,
+                )
             )
             self._in_force, self._plan = wanted, plan
         self._reset()
@@ -116,8 +128,8 @@ class EnvoyStack(abc.ABC):
 class LocalStack(EnvoyStack):
     """With the embedded service. ``now`` is its time, which stands still."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, access_log: Path | None = None) -> None:
+        super().__init__(access_log)
         self.now = time.time()
         self._embedded: EmbeddedRateLimit | None = None
         self._flow = threading.Event()
@@ -149,8 +161,10 @@ class LocalStack(EnvoyStack):
 class ProcessStack(EnvoyStack):
     """With envoyproxy/ratelimit itself, on a Valkey that lives as long as the stack."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, access_log: Path | None = None) -> None:
+        super().__init__(access_log)
+        self.metrics_url = ""
+        """Where Prometheus asks the service, with an ``access_log``."""
         try:
             valkey_binary()
         except MissingTool as missing:
@@ -171,10 +185,12 @@ class ProcessStack(EnvoyStack):
         return self._counters
 
     def _service(self) -> RateLimitService:
-        return services.process(self.counters.address, str(self._ratelimit), self._started)
+        metrics = self._access_log is not None
+        return services.process(self.counters.address, str(self._ratelimit), self._started, metrics=metrics)
 
     def _started(self, service: RatelimitProcess) -> None:
         self._outage = ProcessOutage(service)
+        self.metrics_url = service.metrics_url
 
     def _seconds(self) -> float:
         return time.time()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import tempfile
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import click
 from llmroute.cli.exits import FINDINGS, Failure, Usage
 from llmroute.cli.inputs import STDIN, read_all, show
 from llmroute.diagnostic import has_errors
-from llmroute.emit import Artifact
+from llmroute.emit import Artifact, default_options
 from llmroute.emit.stamp import MADE
 from llmroute.pipeline import compile_policies
 from llmroute.targets import EG_VERSIONS, ENVOY_GATEWAY, TARGETS, capabilities
@@ -24,12 +25,27 @@ from llmroute.targets import EG_VERSIONS, ENVOY_GATEWAY, TARGETS, capabilities
 @click.option("--target", type=click.Choice(TARGETS), default=ENVOY_GATEWAY, show_default=True)
 @click.option("--eg-version", type=click.Choice(EG_VERSIONS), default=EG_VERSIONS[-1], show_default=True)
 @click.option("--check", "checking", is_flag=True, help="Write nothing; exit with 1 if DIR has something else.")
-def command(files: Sequence[str], output: str, target: str, eg_version: str, checking: bool) -> None:  # noqa: FBT001 click's call
+@click.option("--access-log", metavar="PATH", help="Envoy writes a line of JSON there for each request: /dev/stdout.")
+@click.option("--usage-counters", is_flag=True, help="Envoy counts usage among its statistics.")
+def command(  # noqa: PLR0913, PLR0917 one parameter per option
+    files: Sequence[str],
+    output: str,
+    target: str,
+    eg_version: str,
+    checking: bool,  # noqa: FBT001 click's call
+    access_log: str | None,
+    usage_counters: bool,  # noqa: FBT001 click's call
+) -> None:
     """Write the configuration for a target. '-' reads standard input."""
     if checking and output == STDIN:
         raise Usage("--check compares with what is in a directory: say -o DIR")
+    if target == ENVOY_GATEWAY and (access_log or usage_counters):
+        raise Usage(
+            "--access-log and --usage-counters are a plain Envoy's: for Envoy Gateway see docs/observability.md"
+        )
     version = eg_version if target == ENVOY_GATEWAY else None
-    compiled = compile_policies(read_all(files), capabilities(target, version))
+    options = dataclasses.replace(default_options(target), access_log=access_log, usage_counters=usage_counters)
+    compiled = compile_policies(read_all(files), capabilities(target, version), options=options)
     show(compiled.diagnostics, err=True)
     if has_errors(compiled.diagnostics):
         raise click.exceptions.Exit(FINDINGS)

@@ -6,6 +6,7 @@ import dataclasses
 import signal
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
@@ -39,6 +40,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 )
 @click.option("--ratelimit-binary", metavar="PATH", help="envoyproxy/ratelimit for --ratelimit process.")
 @click.option("--fail-open", is_flag=True, help="Let requests pass, unmetered, while the rate limit service is away.")
+@click.option("--access-log", metavar="FILE", help="Gets a line of JSON for each request.")
 @click.option("--redis", metavar="HOST:PORT", help="Redis for --ratelimit process; a Valkey is started without it.")
 def command(  # noqa: PLR0913, PLR0917 one parameter per option
     files: Sequence[str],
@@ -48,6 +50,7 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
     ratelimit_binary: str | None,
     redis: str | None,
     fail_open: bool,  # noqa: FBT001 click's call
+    access_log: str | None,
 ) -> None:
     """Serve a policy on a local Envoy. Prints "ready: URL" when it takes traffic."""
     stand_ins = dict(_stand_in(u) for u in upstreams)
@@ -61,7 +64,9 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     service = _service(ratelimit, ratelimit_binary, redis)
-    with serving(compiled.plan, service, _address("--listen", listen), fail_closed=not fail_open) as gateway:
+    log = Path(access_log) if access_log else None
+    address = _address("--listen", listen)
+    with serving(compiled.plan, service, address, fail_closed=not fail_open, access_log=log) as gateway:
         if not stop.is_set():
             click.echo(f"ready: {gateway.url}")
         while not stop.wait(0.5):

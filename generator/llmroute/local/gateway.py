@@ -31,10 +31,18 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def serve(
-    plan: Plan, service: RateLimitService, listen: Endpoint = Endpoint(LOOPBACK, 0), *, fail_closed: bool = True
+def serve(  # noqa: PLR0913 what a bootstrap can be told
+    plan: Plan,
+    service: RateLimitService,
+    listen: Endpoint = Endpoint(LOOPBACK, 0),
+    *,
+    fail_closed: bool = True,
+    access_log: Path | None = None,
+    usage_counters: bool = False,
 ) -> Iterator[Gateway]:
     """Serve ``plan`` on ``listen`` (port 0 takes a free one) until the context ends.
+
+    The last three are those of ``EnvoyOptions``.
 
     Raises ``StartError`` or ``MissingTool`` of ``local.processes`` when a part does not start.
     """
@@ -47,6 +55,8 @@ def serve(
             ratelimit=address,
             fail_closed=fail_closed,
             trusted_ca=ssl.get_default_verify_paths().cafile or TRUSTED_CA,
+            access_log=str(access_log.absolute()) if access_log else None,
+            usage_counters=usage_counters,
         )
         envoy = stack.enter_context(EnvoyProcess(envoy_static(plan, options).text, directory / "envoy"))
         host, port = envoy.listener_address(LISTENER)
