@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import httpx
 import pytest
+import yaml
 
 from e2e.capability import lacking
 from e2e.client import Client, assert_refused, usage, wait_for
@@ -33,6 +34,7 @@ from llmroute.plan import Endpoint, Unit
 from tests.observability import used_metrics
 from tests.policies import header, limit, route, rule, text, with_spec
 
+EXAMPLES: Final = Path(__file__).parent.parent / "manifests" / "examples"
 USERS: Final = [header(names.USER_HEADER, "Distinct")]
 POLICY: Final = route(rule(limit(85, unit="Day"), headers=USERS))
 ROUTE: Final = "default/route/llm/unnamed"
@@ -211,6 +213,46 @@ def test_requests_that_no_limit_is_asked_about(told: Start) -> None:
     assert decided == [(401, "rejected", "none"), (404, "rejected", "none"), (200, "admitted", "tokens")]
 
 
+@pytest.mark.parametrize(
+    ("name", "credentials"),
+    [
+        ("api-keys", {}),
+        ("api-keys", {"authorization": "Bearer nobody's"}),
+        ("jwt-identity", {}),
+        ("jwt-identity", {"authorization": "Bearer no.token.atall"}),
+    ],
+    ids=["no-key", "unknown-key", "no-token", "bad-token"],
+)
+def test_nobodys_requests(told: Start, name: str, credentials: dict[str, str]) -> None:
+    """Rejected, whichever filter of the proxy does it."""
+    gateway = told(LocalStack)
+    client = gateway.serve(*yaml.safe_load_all((EXAMPLES / name / "llmroute.yaml").read_text(encoding="utf-8")))
+    assert client.chat(headers=credentials).status == 401
+    (line,) = gateway.lines(1)
+    assert (line["llmroute.decision"], line["http.response.status_code"]) == ("rejected", 401)
+
+
+def test_an_upstreams_own_answers(told: Start) -> None:
+    """Its 401 and its 429 are those of a request that was admitted."""
+    gateway = told(LocalStack)
+    client = gateway.serve(POLICY)
+    assert [client.chat(script=Script(status=status)).status for status in (401, 429)] == [401, 429]
+    lines = gateway.lines(2)
+    assert [(x["llmroute.decision"], x["llmroute.details"]) for x in lines] == [("admitted", "via_upstream")] * 2
+
+
+def test_a_refusal_that_is_the_filters(told: Start) -> None:
+    """With PrepaidPrompt the filter asks and refuses: the line is that of any other refusal."""
+    gateway = told(LocalStack)
+    client = gateway.serve(with_spec(POLICY, admission={"mode": "PrepaidPrompt"}))
+    assert client.chat(90).status == 200
+    assert client.settled(90) == 90
+    assert_refused(client.chat(1))
+    *_, line = gateway.lines(2)
+    limits = [line[f"llmroute.limit.{name}"] for name in ("kind", "quantity", "remaining")]
+    assert (line["llmroute.decision"], line["user.id"], limits) == ("refused", client.user, ["tokens", "85", "0"])
+
+
 def test_a_service_that_is_away(told: Start) -> None:
     """It fails closed, the line says why, and Envoy counts it."""
     gateway = told(LocalStack)
@@ -312,7 +354,7 @@ def test_the_counters_of_the_service(told: Start) -> None:
     assert_refused(client.chat(37))
     url, prefix = gateway.stack.metrics_url, "ratelimit_service_rate_limit_"
     hits = f"{prefix}total_hits"
-    assert wait_for(lambda: sum(metrics(url, hits).values()) == 111), "it tells its counters every 5 s"
+    assert wait_for(lambda: sum(metrics(url, hits).values()) == 111), "it tells its counters every second"
     assert {name.partition("{")[0]: value for name, value in metrics(url, prefix).items()} == {
         f"{prefix}total_hits": 111,
         f"{prefix}within_limit": 74,

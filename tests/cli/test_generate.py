@@ -153,6 +153,18 @@ def test_usage(llmroute: Run, arguments: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("option", [["--access-log", "/dev/stdout"], ["--usage-counters"]], ids=lambda o: o[0])
+def test_telemetry_is_a_plain_envoys(llmroute: Run, option: list[str]) -> None:
+    """Envoy Gateway is told by an EnvoyProxy: one line says where that is. The others take it."""
+    done = llmroute("generate", "-", *option, stdin=GOOD)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("llmroute: --access-log and --usage-counters are a plain Envoy's: ")
+    for target in ("envoy", "compose"):
+        made = llmroute("generate", "--target", target, str(EXAMPLE / "llmroute.yaml"), *option)
+        assert made.stdout.count("      access_log:\n") == 1
+    assert "access_log:" not in llmroute("generate", "--target", "envoy", str(EXAMPLE / "llmroute.yaml")).stdout
+
+
 def test_findings_for_machines(llmroute: Run) -> None:
     """``--format json``: one record per finding, also when there is none."""
     done = llmroute("check", "--format", "json", "-", stdin=GOOD.replace("quantity: 10", "quantity: -1"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from e2e.capability import lacking
 from e2e.stacks.protocol import Unavailable
 from e2e.stacks.tools import tool
 from tests.cli.conftest import ROOT, Run
+from tests.cli.test_documents import blocks
 from tests.policies import limit, route, rule, text
 
 GITOPS = ROOT / "manifests/gitops"
@@ -133,6 +135,41 @@ def test_kpt(ask: Ask, tmp_path: Path) -> None:
     assert {yaml.safe_load(t)["kind"] for p, t in first.items() if p.name != "policy.yaml"} == set(MADE)
     assert ask("kpt", "fn", "eval", str(tmp_path), "--exec", "llmroute krm").returncode == 0
     assert {p: p.read_text(encoding="utf-8") for p in tmp_path.rglob("*.yaml")} == first
+
+
+@pytest.mark.parametrize("script", [block for name, block in blocks("shell") if name == "gitops.md"])
+def test_the_scripts_of_the_document(
+    request: pytest.FixtureRequest, installed: Path, environment: dict[str, str], tmp_path: Path, script: str
+) -> None:
+    """Each block of docs/gitops.md as it stands, beside a policy, a kustomization and the manifests."""
+    try:
+        tools = {tool(name).parent for name in ("kubectl", "kustomize", "helm") if f"{name} " in script}
+    except Unavailable as missing:
+        lacking(request.config, missing)
+    environment["PATH"] = os.pathsep.join([str(installed / "bin"), *map(str, tools), environment["PATH"]])
+    (tmp_path / "manifests").symlink_to(ROOT / "manifests")
+    (tmp_path / "base").mkdir()
+    shutil.copy(GITOPS / "kustomize/policy.yaml", tmp_path / "base")
+    shutil.copy(GITOPS / "kustomize/policy.yaml", tmp_path)
+    (tmp_path / "base/kustomization.yaml").write_text("resources: [policy.yaml]\n", encoding="utf-8")
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    written = re.findall(r"> ([\w.]+)$", script, re.MULTILINE)
+    assert all((tmp_path / name).stat().st_size > 1000 for name in written)
+
+
+def test_the_document_configures_what_there_is() -> None:
+    """Hooks of pre-commit and inputs of the action, by their names."""
+    hooks, action = (yaml.safe_load(block) for name, block in blocks("yaml") if name == "gitops.md")
+    known = {hook["id"] for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))}
+    assert {hook["id"] for repo in hooks["repos"] for hook in repo["hooks"]} == known
+    inputs = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))["inputs"]
+    (step,) = action["steps"]
+    assert set(step["with"]) <= set(inputs)
+    assert {name for name, found in inputs.items() if found.get("required")} <= set(step["with"])
 
 
 def test_no_resource_list(llmroute: Run) -> None:

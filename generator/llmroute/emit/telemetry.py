@@ -18,14 +18,14 @@ _STATS: Final = "envoy.access_loggers.stats"
 _USER: Final = "user.id"
 
 _DECISION: Final = (
-    "response.code_details == 'request_rate_limited' ? 'refused'"
+    "response.code_details == 'via_upstream' ? 'admitted'"
+    " : response.code_details == 'request_rate_limited' ? 'refused'"
+    " : response.code_details == 'lua_response' && response.code == 429 ? 'refused'"
     " : response.code_details == 'rate_limiter_error' ? 'unavailable'"
-    " : response.code_details == 'lua_response' ? (response.code == 429 ? 'refused' : 'rejected')"
-    " : response.code_details.startsWith('jwt_authn') || response.code_details.startsWith('api_key') ? 'rejected'"
-    " : response.code_details == 'route_not_found' ? 'rejected' : 'admitted'"
+    " : response.code in [401, 403, 404] ? 'rejected' : 'admitted'"
 )
-"""``refused`` by a limit; ``unavailable``: the rate limit service was away; ``rejected``: nobody's request, or for no
-backend; else ``admitted``, whatever came of it."""
+"""``refused`` by a limit; ``unavailable``: the rate limit service was away; ``rejected`` by the proxy itself: nobody's
+request, or for no backend; else ``admitted``, whatever came of it."""
 _ANSWER: Final = (
     "response.code >= 200 && response.code < 300 && !(request.method in ['GET', 'HEAD', 'OPTIONS', 'CONNECT'])"
 )

@@ -116,9 +116,14 @@ class RatelimitProcess(ManagedProcess):
         }
 
     def _statistics(self, host: str) -> Mapping[str, str]:
-        if self._metrics:
-            return {"USE_STATSD": "false", "USE_PROMETHEUS": "true", "PROMETHEUS_ADDR": f"{host}:{self._metrics_port}"}
-        return {"DISABLE_STATS": "true"}  # with USE_STATSD=false it would log a line for every one
+        if not self._metrics:
+            return {"DISABLE_STATS": "true"}  # with USE_STATSD=false it would log a line for every one
+        return {
+            "USE_STATSD": "false",
+            "USE_PROMETHEUS": "true",
+            "PROMETHEUS_ADDR": f"{host}:{self._metrics_port}",
+            "GOSTATS_FLUSH_INTERVAL_SECONDS": "1",  # its default is 5
+        }
 
     def _is_ready(self) -> bool:
         return http_get(("127.0.0.1", self._http_port), "/healthcheck")[0] == 200
