@@ -34,7 +34,7 @@ class RatelimitProcess(ManagedProcess):
 
     Ready when its configuration is loaded and Redis answers. It watches its copy of the files in
     ``workdir``, not the files that were given. Of our environment it sees nothing but PATH. With ``metrics``
-    Prometheus can ask it. When Redis
+    Prometheus can ask it, and hears of what happened up to 10 s later. When Redis
     restarts, each of the ``redis_pool_size`` connections (10 is the service's own default) fails one call.
     """
 
@@ -116,14 +116,10 @@ class RatelimitProcess(ManagedProcess):
         }
 
     def _statistics(self, host: str) -> Mapping[str, str]:
-        if not self._metrics:
-            return {"DISABLE_STATS": "true"}  # with USE_STATSD=false it would log a line for every one
-        return {
-            "USE_STATSD": "false",
-            "USE_PROMETHEUS": "true",
-            "PROMETHEUS_ADDR": f"{host}:{self._metrics_port}",
-            "GOSTATS_FLUSH_INTERVAL_SECONDS": "1",  # its default is 5
-        }
+        if self._metrics:
+            address = f"{host}:{self._metrics_port}"
+            return {"USE_STATSD": "false", "USE_PROMETHEUS": "true", "PROMETHEUS_ADDR": address}
+        return {"DISABLE_STATS": "true"}  # with USE_STATSD=false it would log a line for every one
 
     def _is_ready(self) -> bool:
         return http_get(("127.0.0.1", self._http_port), "/healthcheck")[0] == 200
