@@ -144,7 +144,7 @@ def _slices(document: Document) -> list[str]:
     for line in lines[first:end]:
         bare = line.lstrip()
         indent = len(line) - len(bare)
-        if bare.startswith(("- ", "-\n")) and dash in {-1, indent}:
+        if (bare.startswith("- ") or bare == "-") and dash in {-1, indent}:
             dash = indent
             found.append([*above, bare[2:]])
             above = []
