@@ -61,11 +61,15 @@ imports: $(STAMP) ## Check that imports point one way
 generated: $(STAMP) ## Check that generated files are up to date
 	@$(BIN)/python tools/bundle_filter.py --check
 	@$(BIN)/python tools/examples.py --check
+	@$(BIN)/python -m tools.schema --check
+	@$(BIN)/python -m tools.observability --check
 
 .PHONY: regenerate
-regenerate: $(STAMP) ## Write the generated files: the bundled filter and the examples' output
+regenerate: $(STAMP) ## Write the generated files: the bundled filter, the schemas and the examples' output
 	@$(BIN)/python tools/bundle_filter.py
 	@$(BIN)/python tools/examples.py
+	@$(BIN)/python -m tools.schema
+	@$(BIN)/python -m tools.observability
 
 .PHONY: tools
 tools: $(STAMP) ## Find or build the pinned tools of the e2e stacks into .tools (ARGS="kind helm" for some)
@@ -124,6 +128,12 @@ fuzz: $(STAMP) ## Try random requests and answers on the Lua against a Python or
 .PHONY: bench-filter
 bench-filter: $(STAMP) ## Measure the filter in LuaJIT and in Envoy: QUICK=1, STEPS=1, PAGE=1 writes docs/performance.md
 	@$(BIN)/python -m tools.bench $(if $(QUICK),--quick) $(if $(STEPS),--steps) $(if $(PAGE),--page)
+
+.PHONY: dist
+dist: $(STAMP) ## Build wheel and sdist in dist/: a commit gives the same bytes everywhere
+	@rm -rf dist
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation --outdir dist . > /dev/null
+	@cd dist && sha256sum *
 
 .PHONY: lua-tools
 lua-tools:

@@ -18,7 +18,9 @@ import yaml
 from e2e.capability import lacking
 from e2e.stacks.protocol import Unavailable
 from e2e.stacks.tools import tool
-from tests.policies import USER, compiled, header, limit, route, rule
+from llmroute.emit.telemetry import fields
+from tests.policies import USER, compiled, header, limit, route, rule, with_spec
+from tools.observability import ENVOY_PROXY
 
 OUTPUTS: Final = sorted((Path(__file__).parent.parent / "manifests" / "examples").glob("*/out/envoy-gateway.yaml"))
 READ: Final = (
@@ -87,11 +89,11 @@ def completed(text: str) -> list[dict[str, Any]]:
     return found
 
 
-def translate(egctl: Path, documents: list[dict[str, Any]], folder: Path) -> Any:
-    """What the translator answers."""
+def translate(egctl: Path, documents: list[dict[str, Any]], folder: Path, kind: str = "route") -> Any:
+    """What the translator answers, of Envoy's configuration the part of a ``kind``."""
     file = folder / "input.yaml"
     file.write_text(yaml.safe_dump_all(documents), "utf-8")
-    options = ["--from", "gateway-api", "--to", "gateway-api,xds", "--type", "route"]
+    options = ["--from", "gateway-api", "--to", "gateway-api,xds", "--type", kind]
     command = [str(egctl), "x", "translate", *options, "-f", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WITHIN)
     assert done.returncode == 0, done.stderr
@@ -240,3 +242,30 @@ def test_keys_come_from_the_secret_on_every_route(egctl: Path, tmp_path: Path) -
             [{"header": "x-api-key"}],
         )
     ] * 3
+
+
+def test_the_access_log_of_the_envoy_proxy(egctl: Path, tmp_path: Path) -> None:
+    """``manifests/observability``: Envoy gets the line as it stands, once, for requests alone."""
+    proxy = yaml.safe_load(ENVOY_PROXY.read_text(encoding="utf-8"))
+    proxy["metadata"]["namespace"] = "default"
+    reference = {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": proxy["metadata"]["name"]}
+    policy = with_spec(route(rule(limit(1))), targetRefs=[{"name": "ai-eg"}])
+    documents = completed(compiled(policy).artifacts[0].text)
+    for document in documents:
+        if document["kind"] == "Gateway":
+            document["spec"]["infrastructure"] = {"parametersRef": reference}
+    answer = translate(egctl, [*documents, proxy], tmp_path, "listener")
+    assert list(json_formats(answer)) == [fields()]
+
+
+def json_formats(value: Any) -> Iterator[Any]:
+    """Of every access logger."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key == "jsonFormat":
+                yield item
+            else:
+                yield from json_formats(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from json_formats(item)

@@ -122,7 +122,7 @@ def _store(specs: Iterator[Mapping[str, Any]], target: Path) -> None:
     for spec in specs:
         group, kind = spec["group"], spec["names"]["kind"]
         versions = {
-            version["name"]: _undescribed(version["schema"]["openAPIV3Schema"])
+            version["name"]: undescribed(version["schema"]["openAPIV3Schema"])
             for version in spec["versions"]
             if version["served"]
         }
@@ -134,20 +134,20 @@ def _store(specs: Iterator[Mapping[str, Any]], target: Path) -> None:
     _write(target / "index.json", index)
 
 
-def _undescribed(schema: Any) -> Any:
+def undescribed(schema: Any) -> Any:
     """A schema without its prose; a property may well be called ``description``."""
     if isinstance(schema, list):
-        return [_undescribed(item) for item in schema]
+        return [undescribed(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     out: dict[str, Any] = {}
     for key, value in schema.items():
         if key == "properties":
-            out[key] = {name: _undescribed(item) for name, item in value.items()}
+            out[key] = {name: undescribed(item) for name, item in value.items()}
         elif key in ("default", "enum"):
             out[key] = value
         elif key != "description":
-            out[key] = _undescribed(value)
+            out[key] = undescribed(value)
     return out
 
 

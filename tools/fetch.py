@@ -36,7 +36,7 @@ class BuildError(RuntimeError):
 
 @dataclass(frozen=True)
 class Tool:
-    """``package`` is what ``go install`` takes, its last part the name of the binary it makes.
+    """``package`` is what ``go install`` takes, its last part before a major version the name of the binary it makes.
 
     ``stamps``: variables that say the version, set by the linker. ``version_of`` and ``accepts``: how to
     ask one on PATH for its version, and the pattern that it must answer. ``wrapped``: ``package`` is the
@@ -59,6 +59,7 @@ class Tool:
 
 def _tools() -> Iterator[Tool]:
     eg, helm, kind, kubernetes = (pins()[key] for key in ("ENVOY_GATEWAY", "HELM", "KIND", "KUBERNETES"))
+    kustomize = pins()["KUSTOMIZE"]
     minor = int(kubernetes.split(".")[1])
     for name in ("envoy-gateway", "egctl"):
         module = "github.com/envoyproxy/gateway"
@@ -82,6 +83,10 @@ def _tools() -> Iterator[Tool]:
         {f"k8s.io/{p}/version.gitVersion": kubernetes for p in ("component-base", "client-go/pkg")},
         # Kubernetes supports one minor version of difference.
         version_of=("version", "--client"), accepts=rf"v1\.({minor - 1}|{minor}|{minor + 1})\.", wrapped=True,
+    )  # fmt: skip
+    yield Tool(
+        "kustomize", kustomize, "sigs.k8s.io/kustomize/kustomize/v5",
+        version_of=("version",), accepts=rf"{re.escape(kustomize)}\b",
     )  # fmt: skip
 
 
@@ -131,7 +136,7 @@ def _build(tool: Tool, go: Go) -> None:
             binary = fresh / tool.name
         else:
             _run(go, fresh, "install", "-ldflags", flags, f"{tool.package}@{tool.version}")
-            binary = fresh / tool.package.rpartition("/")[2]
+            binary = fresh / re.sub(r"/v\d+$", "", tool.package).rpartition("/")[2]
         binary.replace(tool.path)
 
 

@@ -7,6 +7,7 @@ on a Valkey, with the machine's clock.
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from e2e.stacks.protocol import Unavailable
@@ -28,8 +29,10 @@ __all__ = ["EnvoyStack", "LocalStack", "ProcessStack"]
 class ProcessStack(EnvoyStack):
     """With envoyproxy/ratelimit itself, on a Valkey that lives as long as the stack."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, access_log: Path | None = None) -> None:
+        super().__init__(access_log=access_log)
+        self.metrics_url = ""
+        """Where Prometheus asks the service, with an ``access_log``."""
         try:
             valkey_binary()
         except MissingTool as missing:
@@ -50,10 +53,12 @@ class ProcessStack(EnvoyStack):
         return self._counters
 
     def _service(self) -> RateLimitService:
-        return services.process(self.counters.address, str(self._ratelimit), self._started)
+        metrics = self._access_log is not None
+        return services.process(self.counters.address, str(self._ratelimit), self._started, metrics=metrics)
 
     def _started(self, service: RatelimitProcess) -> None:
         self._outage = ProcessOutage(service)
+        self.metrics_url = service.metrics_url
 
     def _seconds(self) -> float:
         return time.time()

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+__version__: str
 
-__version__ = version("llmroute")
+
+def __getattr__(name: str) -> str:
+    """``__version__``, read where it is asked for: the way to it is most of what ``llmroute --help`` would wait for."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import version  # noqa: PLC0415 see above
+
+    return version("llmroute")

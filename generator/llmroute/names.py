@@ -55,6 +55,8 @@ REFUND_PREFIX: Final = "refund_"
 """Of the metadata key that says what of that the answer has not used; a number follows."""
 MODEL: Final = "model"
 USAGE_SOURCE: Final = "usage_source"
+FILTER_ERROR: Final = "filter_error"
+"""How many faults the filter had with a request; absent when none."""
 NO_COST: Final = "no_cost"
 """A metadata key that is always 0: the check's cost where a literal number cannot be written (PLATFORM 6.7)."""
 

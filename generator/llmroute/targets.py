@@ -13,6 +13,7 @@ from llmroute.plan import Unit
 class Capabilities:
     """One row. ``max_*`` are the target's own bounds.
 
+    ``version`` is what it is for, ``proven`` the release that the tests run.
     ``one_listener``: all routes of the input share one listener, whatever gateways they name.
     ``needs_addresses``: the output names hosts and ports, not references to other resources; keys, not Secrets.
     ``selects_backend``: a limit of one of several backends spends a selector on that backend's name.
@@ -23,6 +24,7 @@ class Capabilities:
 
     target: str
     version: str
+    proven: str
     units: frozenset[Unit]
     max_rules: int
     max_selectors: int
@@ -44,6 +46,7 @@ EG_VERSIONS: Final = ("1.9",)
 _PLAIN: Final = Capabilities(
     target=ENVOY,
     version="1.39",
+    proven="1.39.1",
     units=frozenset(Unit),
     max_rules=256,
     max_selectors=16,
@@ -56,6 +59,7 @@ _ROWS: Final = (
     Capabilities(
         target=ENVOY_GATEWAY,
         version="1.9",
+        proven="1.9.1",
         units=frozenset(Unit),
         max_rules=256,
         max_selectors=16,

@@ -35,7 +35,7 @@ def test_the_tests_run_the_wheel(llmroute: Run, installed: Path) -> None:
 def test_the_same_bytes_on_every_run(llmroute: Run, environment: dict[str, str], seed: str) -> None:
     """Whatever Python's hashes are."""
     environment["PYTHONHASHSEED"] = seed
-    done = llmroute("generate", "-", stdin=(EXAMPLE / "llmroute.yaml").read_text(encoding="utf-8"))
+    done = llmroute("generate", str(EXAMPLE / "llmroute.yaml"))
     assert done.returncode == 0
     assert done.stdout == (EXAMPLE / "out/envoy-gateway.yaml").read_text(encoding="utf-8")
     assert done.stderr.count("\n") == done.stderr.count("warning LR024") == 1, "its limits leave out the model unknown"
@@ -151,6 +151,18 @@ def test_usage(llmroute: Run, arguments: list[str]) -> None:
     assert done.returncode == 2
     assert "Usage:" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("option", [["--access-log", "/dev/stdout"], ["--usage-counters"]], ids=lambda o: o[0])
+def test_telemetry_is_a_plain_envoys(llmroute: Run, option: list[str]) -> None:
+    """Envoy Gateway is told by an EnvoyProxy: one line says where that is. The others take it."""
+    done = llmroute("generate", "-", *option, stdin=GOOD)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("llmroute: --access-log and --usage-counters are a plain Envoy's: ")
+    for target in ("envoy", "compose"):
+        made = llmroute("generate", "--target", target, str(EXAMPLE / "llmroute.yaml"), *option)
+        assert made.stdout.count("      access_log:\n") == 1
+    assert "access_log:" not in llmroute("generate", "--target", "envoy", str(EXAMPLE / "llmroute.yaml")).stdout
 
 
 def test_findings_for_machines(llmroute: Run) -> None:

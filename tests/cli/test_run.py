@@ -48,6 +48,19 @@ def running(
         process.communicate(timeout=20)
 
 
+def test_the_access_log(
+    program: list[str], environment: dict[str, str], upstream: ScriptedUpstream, tmp_path: Path
+) -> None:
+    """A line for each request, at the latest when it ends."""
+    log = tmp_path / "requests.jsonl"
+    options = ["--listen", "127.0.0.1:0", "--upstream", upstream.url, "--access-log", str(log)]
+    with running(program, environment, ORIGINAL, *options) as (_, url):
+        assert ask(url, "test1") == 200
+    (line,) = [json.loads(text) for text in log.read_text(encoding="utf-8").splitlines()]
+    assert (line["user.id"], line["gen_ai.request.model"]) == ("test1", BODY["model"])
+    assert (line["gen_ai.usage.input_tokens"], line["gen_ai.usage.output_tokens"]) == (27, 10)
+
+
 def children(pid: int) -> list[str]:
     """Command lines of a process's descendants."""
     found = []

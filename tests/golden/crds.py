@@ -29,10 +29,10 @@ def validate(document: Mapping[str, Any]) -> list[str]:
     schema = crds.load(group, kind)["versions"].get(version)
     if schema is None:
         return [f"apiVersion: {kind} is not served as {version}"]
-    return [*crd_metadata.faults(document.get("metadata")), *_faults(document, schema)]
+    return [*crd_metadata.faults(document.get("metadata")), *faults(document, schema)]
 
 
-def _faults(document: Mapping[str, Any], schema: crd_schema.Schema) -> list[str]:
+def faults(document: Mapping[str, Any], schema: crd_schema.Schema) -> list[str]:
     """What the schema and its rules have to say of all but the metadata."""
     body = {key: value for key, value in document.items() if key != "metadata"}
     messages = list(crd_schema.unknown_fields(body, schema))

@@ -230,4 +230,4 @@ def test_the_original_document_is_fine() -> None:
     example = Path(__file__).parents[2] / "manifests/examples/ratelimit-demo/llmroute.yaml"
     compiled = compile_policies([("f", example.read_text(encoding="utf-8"))], capabilities(ENVOY_GATEWAY))
     assert compiled.artifacts
-    assert [str(d)[:23] for d in compiled.diagnostics] == ["f:20:15: warning LR024:"]
+    assert [str(d)[:23] for d in compiled.diagnostics] == ["f:21:15: warning LR024:"]

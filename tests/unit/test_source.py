@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmroute.source import read
@@ -68,6 +68,7 @@ _DOCUMENTS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(_DOCUMENTS, st.booleans())
 def test_the_texts_are_the_stream(values: list[dict[str, object]], explicit: bool) -> None:
     """Each document's text, read alone, is that document."""

@@ -9,8 +9,9 @@ import traceback
 from typing import Final
 
 import click
+from click.shell_completion import CompletionItem
 
-from llmroute.cli.exits import FINDINGS, Failure
+from llmroute.cli.exits import COMPLETE, FINDINGS, Failure
 
 _COMMANDS: Final = {
     "generate": "write the configuration for a target",
@@ -20,6 +21,9 @@ _COMMANDS: Final = {
     "reset": "set one counter back to zero",
     "diff": "say what an edit does to limits and counters",
     "run": "serve a policy on a local Envoy",
+    "schema": "print the schema of the LLMRoute, for editors and API servers",
+    "completion": "print what a shell needs to complete commands",
+    "krm": "carry out the LLMRoutes of a ResourceList, for kustomize and kpt",
     "demo": "show a refused request, from nothing",
     "conformance": "say whether a gateway's token limits are true",
 }
@@ -36,7 +40,6 @@ class _Lazy(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
         if cmd_name not in _COMMANDS:
             return None
         try:
@@ -44,10 +47,16 @@ class _Lazy(click.Group):
         except ModuleNotFoundError as error:
             if (error.name or "").startswith("llmroute"):
                 raise
+            if ctx.resilient_parsing:  # a shell asks for completions: no place for words
+                return None
             extra = _EXTRAS.get(cmd_name, "local")
             remedy = f"install what it needs with: pip install 'llmroute[{extra}]'"
             raise Failure(f"{cmd_name} needs the package {error.name}; {remedy}") from error
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        commands = [CompletionItem(name, help=text) for name, text in _COMMANDS.items() if name.startswith(incomplete)]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
@@ -57,9 +66,13 @@ class _Lazy(click.Group):
 
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 click's call
     if value:
-        from llmroute import __version__  # noqa: PLC0415 reading it costs time that --help need not pay
+        # All this costs time that --help need not pay.
+        from llmroute import __version__  # noqa: PLC0415
+        from llmroute.targets import ENVOY, ENVOY_GATEWAY, capabilities  # noqa: PLC0415
 
         click.echo(f"llmroute {__version__}")
+        click.echo(f"proven with Envoy {capabilities(ENVOY).proven}")
+        click.echo(f"proven with Envoy Gateway {capabilities(ENVOY_GATEWAY).proven}")
         ctx.exit()
 
 
@@ -69,10 +82,15 @@ def _group() -> None:
     """Token limits for LLM traffic, on stock Envoy Gateway or a plain Envoy."""
 
 
+def _called() -> str:
+    """What the user wrote: kubectl finds ``kubectl-llmroute`` on PATH, and calls it for ``kubectl llmroute``."""
+    return "kubectl llmroute" if os.path.basename(sys.argv[0]) == "kubectl-llmroute" else "llmroute"  # noqa: PTH119 pathlib costs time
+
+
 def main() -> None:
-    """Entry point of the console script; exits with the codes of ``exits``."""
+    """Entry point of the console scripts; exits with the codes of ``exits``."""
     try:
-        _group.main(prog_name="llmroute", standalone_mode=True)
+        _group.main(prog_name=_called(), complete_var=COMPLETE, standalone_mode=True)
     except BrokenPipeError:
         # The reader went away (``llmroute generate … | head``); nothing is left to say to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

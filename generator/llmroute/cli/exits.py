@@ -8,6 +8,8 @@ import click
 
 FINDINGS: Final = 1
 USAGE: Final = 2
+COMPLETE: Final = "_LLMROUTE_COMPLETE"
+"""The environment variable by which a shell asks for completions."""
 
 
 class _OneLine(click.ClickException):

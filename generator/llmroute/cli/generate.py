@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import tempfile
 from collections.abc import Sequence
@@ -9,10 +10,11 @@ from pathlib import Path
 
 import click
 
-from llmroute.cli.exits import FINDINGS, Failure
+from llmroute.cli.exits import FINDINGS, Failure, Usage
 from llmroute.cli.inputs import STDIN, read_all, show
 from llmroute.diagnostic import has_errors
-from llmroute.emit import Artifact
+from llmroute.emit import Artifact, default_options
+from llmroute.emit.stamp import MADE
 from llmroute.pipeline import compile_policies
 from llmroute.targets import EG_VERSIONS, ENVOY_GATEWAY, TARGETS, capabilities
 
@@ -22,14 +24,34 @@ from llmroute.targets import EG_VERSIONS, ENVOY_GATEWAY, TARGETS, capabilities
 @click.option("-o", "--output", default=STDIN, metavar="DIR", help="Write files below DIR; '-' is standard output.")
 @click.option("--target", type=click.Choice(TARGETS), default=ENVOY_GATEWAY, show_default=True)
 @click.option("--eg-version", type=click.Choice(EG_VERSIONS), default=EG_VERSIONS[-1], show_default=True)
-def command(files: Sequence[str], output: str, target: str, eg_version: str) -> None:
+@click.option("--check", "checking", is_flag=True, help="Write nothing; exit with 1 if DIR has something else.")
+@click.option("--access-log", metavar="PATH", help="Envoy writes a line of JSON there for each request: /dev/stdout.")
+@click.option("--usage-counters", is_flag=True, help="Envoy counts usage among its statistics.")
+def command(  # noqa: PLR0913, PLR0917 one parameter per option
+    files: Sequence[str],
+    output: str,
+    target: str,
+    eg_version: str,
+    checking: bool,  # noqa: FBT001 click's call
+    access_log: str | None,
+    usage_counters: bool,  # noqa: FBT001 click's call
+) -> None:
     """Write the configuration for a target. '-' reads standard input."""
+    if checking and output == STDIN:
+        raise Usage("--check compares with what is in a directory: say -o DIR")
+    if target == ENVOY_GATEWAY and (access_log or usage_counters):
+        raise Usage(
+            "--access-log and --usage-counters are a plain Envoy's: for Envoy Gateway see docs/observability.md"
+        )
     version = eg_version if target == ENVOY_GATEWAY else None
-    compiled = compile_policies(read_all(files), capabilities(target, version))
+    options = dataclasses.replace(default_options(target), access_log=access_log, usage_counters=usage_counters)
+    compiled = compile_policies(read_all(files), capabilities(target, version), options=options)
     show(compiled.diagnostics, err=True)
     if has_errors(compiled.diagnostics):
         raise click.exceptions.Exit(FINDINGS)
-    if output == STDIN:
+    if checking:
+        _compare(compiled.artifacts, Path(output))
+    elif output == STDIN:
         click.echo(_stream(compiled.artifacts), nl=False)
     else:
         _write_all(compiled.artifacts, Path(output))
@@ -39,6 +61,33 @@ def _stream(artifacts: Sequence[Artifact]) -> str:
     if len(artifacts) == 1:
         return artifacts[0].text
     return "---\n".join(f"# File: {artifact.path}\n{artifact.text}" for artifact in artifacts)
+
+
+def _compare(artifacts: Sequence[Artifact], directory: Path) -> None:
+    """Name each file that is not current; ``Failure`` if there is one."""
+    stale = [line for artifact in artifacts if (line := _unlike(directory / artifact.path, artifact.text))]
+    stale += [f"left over: {path}" for path in _left_over(artifacts, directory)]
+    for line in stale:
+        click.echo(line)
+    if stale:
+        raise Failure(f"{directory} is not current: run the same without --check, and delete what is left over")
+
+
+def _unlike(path: Path, text: str) -> str:
+    try:
+        return "" if path.read_bytes() == text.encode() else f"stale: {path}"
+    except FileNotFoundError:
+        return f"missing: {path}"
+    except OSError as error:
+        raise Failure(f"cannot read {path}: {error.strerror}") from error
+
+
+def _left_over(artifacts: Sequence[Artifact], directory: Path) -> list[Path]:
+    """Files of ours, by their stamp, in folders that are ours: of a route that is gone, and still in force."""
+    wanted = {directory / artifact.path for artifact in artifacts}
+    folders = {path.parent for path in wanted} - {directory}
+    beside = (path for folder in sorted(folders) for path in sorted(folder.glob("*.yaml")))
+    return [p for p in beside if p not in wanted and p.is_file() and p.read_bytes().startswith(f"# {MADE}".encode())]
 
 
 def _write_all(artifacts: Sequence[Artifact], directory: Path) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
@@ -43,6 +44,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 )
 @click.option("--ratelimit-binary", metavar="PATH", help="envoyproxy/ratelimit for --ratelimit process.")
 @click.option("--fail-open", is_flag=True, help="Let requests pass, unmetered, while the rate limit service is away.")
+@click.option("--access-log", metavar="FILE", help="Gets a line of JSON for each request.")
 @click.option("--redis", metavar="HOST:PORT", help="Redis for --ratelimit process; a Valkey is started without it.")
 @click.option("--status", metavar="HOST:PORT", help="Show the embedded service's counters there, to llmroute status.")
 def command(  # noqa: PLR0913, PLR0917 one parameter per option
@@ -54,6 +56,7 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
     redis: str | None,
     status: str | None,
     fail_open: bool,  # noqa: FBT001 click's call
+    access_log: str | None,
 ) -> None:
     """Serve a policy on a local Envoy. Prints "ready: URL" when it takes traffic."""
     shown_at = _address("--status", status) if status else None
@@ -71,8 +74,10 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
         signal.signal(number, lambda *_: stop.set())
     started: list[EmbeddedRateLimit] = []
     service = _service(ratelimit, ratelimit_binary, redis, started.append)
+    log = Path(access_log) if access_log else None
+    address = _address("--listen", listen)
     with (
-        serving(compiled.plan, service, _address("--listen", listen), fail_closed=not fail_open) as gateway,
+        serving(compiled.plan, service, address, fail_closed=not fail_open, access_log=log) as gateway,
         counters_endpoint(started[0].counters, time.time, shown_at) if shown_at else nullcontext() as shown,
     ):
         if not stop.is_set():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 from llmroute.cli.exits import Failure
 from llmroute.local.errors import LocalError
@@ -15,7 +16,12 @@ from llmroute.plan import Endpoint, Plan
 
 @contextlib.contextmanager
 def serving(
-    plan: Plan, service: RateLimitService, listen: Endpoint = Endpoint(LOOPBACK, 0), *, fail_closed: bool = True
+    plan: Plan,
+    service: RateLimitService,
+    listen: Endpoint = Endpoint(LOOPBACK, 0),
+    *,
+    fail_closed: bool = True,
+    access_log: Path | None = None,
 ) -> Iterator[Gateway]:
     """``local.gateway.serve``; raises ``Failure`` when the port is taken or a part does not start."""
     try:
@@ -27,7 +33,7 @@ def serving(
         raise Failure(f"cannot listen on {listen}: {error.strerror or error}") from error
     listen = Endpoint(host, listen.port)
     try:
-        with serve(plan, service, listen, fail_closed=fail_closed) as gateway:
+        with serve(plan, service, listen, fail_closed=fail_closed, access_log=access_log) as gateway:
             yield gateway
     except LocalError as error:
         raise Failure(str(error)) from error

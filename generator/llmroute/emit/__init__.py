@@ -13,7 +13,12 @@ from llmroute.plan import Plan
 from llmroute.source import Document
 from llmroute.targets import COMPOSE, ENVOY_GATEWAY
 
-__all__ = ["Artifact", "EnvoyOptions", "emit"]
+__all__ = ["Artifact", "EnvoyOptions", "default_options", "emit"]
+
+
+def default_options(target: str) -> EnvoyOptions:
+    """What holds for the bootstrap of ``target`` unless somebody says otherwise."""
+    return OPTIONS if target == COMPOSE else EnvoyOptions()
 
 
 def emit(
@@ -22,7 +27,7 @@ def emit(
     """Every file of ``target`` for a plan without errors. The same input gives the same bytes."""
     if target == ENVOY_GATEWAY:
         return (gateway_stream(plan, documents),)
+    bootstrap = envoy_static(plan, options or default_options(target))
     if target == COMPOSE:
-        bootstrap = envoy_static(plan, options or OPTIONS)
         return (compose(secret=bootstrap.secret), bootstrap, *ratelimit_config(plan))
-    return (envoy_static(plan, options or EnvoyOptions()), *ratelimit_config(plan))
+    return (bootstrap, *ratelimit_config(plan))

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from llmroute.emit.artifact import Artifact
 from llmroute.emit.envoy_static import BOOTSTRAP, EnvoyOptions
+from llmroute.emit.stamp import MADE
 from llmroute.plan import Endpoint
 from llmroute.render.yaml import Comment, dump
 
@@ -32,6 +33,7 @@ REDIS_PORT: Final = 6379
 OPTIONS: Final = EnvoyOptions(ratelimit=Endpoint(RATELIMIT_SERVICE, 8081))
 """The bootstrap's addresses: as in the ``envoy`` target, but for ratelimit's."""
 
+_STAMP: Final = f"{MADE}: all that a policy says is in the files beside it."
 _GET: Final = r"GET %s HTTP/1.1\r\nhost: llmroute\r\nconnection: close\r\n\r\n"
 _HEALTHY: Final = {"interval": "5s", "timeout": "3s", "retries": 12}
 
@@ -42,7 +44,7 @@ def compose(*, secret: bool = False) -> Artifact:
     But for one thing: whether the bootstrap is ``secret``, so that its owner alone can read it.
     """
     services = {ENVOY_SERVICE: _envoy(secret=secret), RATELIMIT_SERVICE: _ratelimit(), REDIS_SERVICE: _redis()}
-    return Artifact(COMPOSE, dump({"services": services, "volumes": {"counters": {}}}))
+    return Artifact(COMPOSE, dump(Comment(_STAMP, {"services": services, "volumes": {"counters": {}}})))
 
 
 def _image(variable: str) -> str:

@@ -13,6 +13,8 @@ from llmroute.emit.envoy_filters import HttpFilters, lua_config, route_config
 from llmroute.emit.envoy_identity import has_keys, identity_clusters, identity_config, identity_filters
 from llmroute.emit.filter_context import held_bytes
 from llmroute.emit.ratelimit_config import domain
+from llmroute.emit.stamp import stamp
+from llmroute.emit.telemetry import access_log, usage_counters
 from llmroute.plan import Backend, Endpoint, Plan, Route
 from llmroute.render.yaml import Comment, dump
 from llmroute.settlement import prepays
@@ -32,7 +34,8 @@ class EnvoyOptions:
     """Addresses of the bootstrap. ``ratelimit`` is the gRPC address of the rate limit service.
 
     ``fail_closed``: while that service is away requests are refused; otherwise they pass, unmetered.
-    ``trusted_ca``: the file of authorities that backends with TLS are held to.
+    ``trusted_ca``: the file of authorities that backends with TLS are held to. ``access_log``: the file that gets
+    a line of JSON for each request. ``usage_counters``: whether usage is counted among Envoy's statistics.
     """
 
     listen: Endpoint = Endpoint("0.0.0.0", 10000)  # noqa: S104 a gateway serves everyone
@@ -40,6 +43,8 @@ class EnvoyOptions:
     ratelimit: Endpoint = Endpoint("127.0.0.1", 8081)
     fail_closed: bool = True
     trusted_ca: str = TRUSTED_CA
+    access_log: str | None = None
+    usage_counters: bool = False
 
 
 def envoy_static(plan: Plan, options: EnvoyOptions) -> Artifact:
@@ -51,7 +56,8 @@ def envoy_static(plan: Plan, options: EnvoyOptions) -> Artifact:
         "clusters": [*backends, *keys, ratelimit_cluster(options.ratelimit)],
     }
     admin = {"address": socket(options.admin)}
-    return Artifact(BOOTSTRAP, dump({"admin": admin, "static_resources": resources}), secret=has_keys(plan))
+    bootstrap = Comment(stamp(*plan.routes), {"admin": admin, "static_resources": resources})
+    return Artifact(BOOTSTRAP, dump(bootstrap), secret=has_keys(plan))
 
 
 def _backends(plan: Plan, clusters: Clusters) -> Iterator[dict[str, Any]]:
@@ -63,7 +69,7 @@ def _backends(plan: Plan, clusters: Clusters) -> Iterator[dict[str, Any]]:
 
 
 def _listener(plan: Plan, options: EnvoyOptions) -> dict[str, Any]:
-    manager = {
+    manager: dict[str, Any] = {
         "@type": _HTTP,
         "stat_prefix": LISTENER,
         "use_remote_address": True,
@@ -81,6 +87,8 @@ def _listener(plan: Plan, options: EnvoyOptions) -> dict[str, Any]:
             *HttpFilters(RATELIMIT_CLUSTER, options.fail_closed).build(),
         ],
     }
+    if loggers := list(_loggers(plan, options)):
+        manager["access_log"] = loggers
     chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
     return {
         "name": LISTENER,
@@ -88,6 +96,13 @@ def _listener(plan: Plan, options: EnvoyOptions) -> dict[str, Any]:
         "enable_reuse_port": Comment("A second Envoy on this port is refused, not served half.", False),  # noqa: FBT003
         "filter_chains": [chain],
     }
+
+
+def _loggers(plan: Plan, options: EnvoyOptions) -> Iterator[dict[str, Any]]:
+    if options.access_log is not None:
+        yield access_log(options.access_log, (route.identity.header for route in plan.routes))
+    if options.usage_counters:
+        yield from usage_counters()
 
 
 def _routes(plan: Plan) -> Iterator[dict[str, Any]]:

@@ -10,9 +10,10 @@ from llmroute.emit.artifact import Artifact
 from llmroute.emit.extension_policy import extension_policy
 from llmroute.emit.http_route import http_route
 from llmroute.emit.security_policy import security_policy
+from llmroute.emit.stamp import stamp
 from llmroute.emit.traffic_policy import traffic_policy
 from llmroute.plan import Plan, Route
-from llmroute.render.yaml import dump, join
+from llmroute.render.yaml import Comment, dump, join
 from llmroute.source import Document
 
 STREAM: Final = "envoy-gateway.yaml"
@@ -35,7 +36,7 @@ def gateway_stream(plan: Plan, documents: Sequence[Document]) -> Artifact:
     for document in documents:
         if document.kind == (names.API_VERSION, names.KIND):
             route = next(routes)
-            texts += [dump(made) for emit in _EMITTERS if (made := emit(route))]
+            texts += [dump(Comment(stamp(route), made)) for emit in _EMITTERS if (made := emit(route))]
         else:
             texts.append(document.text)
     return Artifact(STREAM, join(texts), secret=any(_is_secret(document.value) for document in documents))

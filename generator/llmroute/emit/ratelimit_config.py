@@ -6,6 +6,7 @@ from typing import Any
 
 from llmroute.emit.artifact import Artifact
 from llmroute.emit.envoy_rate_limits import chain
+from llmroute.emit.stamp import stamp
 from llmroute.encoding import encode
 from llmroute.lower import DEFAULT_NAMESPACE
 from llmroute.plan import Admission, Limit, Plan, Route
@@ -20,7 +21,8 @@ def domain(route: Route) -> str:
 def ratelimit_config(plan: Plan) -> tuple[Artifact, ...]:
     """``ratelimit/<namespace>.<name>.yaml`` for each route."""
     return tuple(
-        Artifact(f"ratelimit/{domain(route).replace('/', '.')}.yaml", dump(_config(route))) for route in plan.routes
+        Artifact(f"ratelimit/{domain(route).replace('/', '.')}.yaml", dump(Comment(stamp(route), _config(route))))
+        for route in plan.routes
     )
 
 

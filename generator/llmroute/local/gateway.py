@@ -39,17 +39,20 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def serve(
+def serve(  # noqa: PLR0913 what a bootstrap can be told
     plan: Plan,
     service: RateLimitService,
     listen: Endpoint = Endpoint(LOOPBACK, 0),
     *,
     fail_closed: bool = True,
+    access_log: Path | None = None,
+    usage_counters: bool = False,
     edit: Edit = as_it_is,
 ) -> Iterator[Gateway]:
     """Serve ``plan`` on ``listen`` (port 0 takes a free one) until the context ends.
 
-    ``edit`` is for a suite that has to find a defect which it put there itself.
+    ``fail_closed``, ``access_log`` and ``usage_counters`` are those of ``EnvoyOptions``. ``edit`` is for a suite that
+    has to find a defect which it put there itself.
 
     Raises ``StartError`` or ``MissingTool`` of ``local.processes`` when a part does not start.
     """
@@ -62,6 +65,8 @@ def serve(
             ratelimit=address,
             fail_closed=fail_closed,
             trusted_ca=ssl.get_default_verify_paths().cafile or TRUSTED_CA,
+            access_log=str(access_log.absolute()) if access_log else None,
+            usage_counters=usage_counters,
         )
         envoy = stack.enter_context(EnvoyProcess(edit(envoy_static(plan, options).text), directory / "envoy"))
         host, port = envoy.listener_address(LISTENER)

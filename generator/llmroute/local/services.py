@@ -31,11 +31,15 @@ def embedded(
 
 
 def process(
-    redis: str | None = None, binary: str | None = None, started: Callable[[RatelimitProcess], None] = lambda _: None
+    redis: str | None = None,
+    binary: str | None = None,
+    started: Callable[[RatelimitProcess], None] = lambda _: None,
+    *,
+    metrics: bool = False,
 ) -> RateLimitService:
     """The real envoyproxy/ratelimit, on the Redis at ``redis`` (``HOST:PORT``) or on a Valkey of its own.
 
-    ``started`` is handed it.
+    ``started`` is handed it. With ``metrics`` Prometheus can ask it.
     """
 
     @contextlib.contextmanager
@@ -43,7 +47,7 @@ def process(
         with contextlib.ExitStack() as stack:
             address = redis or stack.enter_context(ValkeyProcess(directory / "valkey")).address
             service = stack.enter_context(
-                RatelimitProcess(files, address, directory / "ratelimit-service", binary=binary)
+                RatelimitProcess(files, address, directory / "ratelimit-service", binary=binary, metrics=metrics)
             )
             started(service)
             yield Endpoint.parse(service.address)

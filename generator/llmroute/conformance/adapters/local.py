@@ -10,6 +10,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
@@ -28,6 +29,8 @@ from llmroute.plan import Plan
 class EnvoyStack(abc.ABC):
     """One gateway at a time; each policy gets a new one. ``edit`` changes its bootstrap, for a defect on purpose.
 
+    ``access_log``: the file with a line for each request; usage is counted then, too.
+
     Raises:
         Unavailable: there is no Envoy; says how to get one.
     """
@@ -35,13 +38,14 @@ class EnvoyStack(abc.ABC):
     refunds: ClassVar[bool] = False
     """Whether the rate limit service takes them."""
 
-    def __init__(self, edit: Edit = as_it_is) -> None:
+    def __init__(self, edit: Edit = as_it_is, access_log: Path | None = None) -> None:
         try:
             envoy_binary()
         except MissingTool as missing:
             raise Unavailable(str(missing)) from missing
         self.upstream = ScriptedUpstream()
         self._edit = edit
+        self._access_log = access_log
         self._stack = contextlib.ExitStack()
         self._gateway_stack = contextlib.ExitStack()
         self._gateway: Gateway | None = None
@@ -100,7 +104,14 @@ class EnvoyStack(abc.ABC):
             self._in_force = None
             plan = plain_plan(policy, self.upstream.port, refunds=self.refunds)
             self._gateway = self._gateway_stack.enter_context(
-                serve(plan, self._service(), fail_closed=self.fail_closed, edit=self._edit)
+                serve(
+                    plan,
+                    self._service(),
+                    fail_closed=self.fail_closed,
+                    access_log=self._access_log,
+                    usage_counters=self._access_log is not None,
+                    edit=self._edit,
+                )
             )
             self._in_force, self._plan = wanted, plan
         self._reset()
@@ -134,8 +145,8 @@ class LocalStack(EnvoyStack):
 
     refunds = True
 
-    def __init__(self, edit: Edit = as_it_is) -> None:
-        super().__init__(edit)
+    def __init__(self, edit: Edit = as_it_is, access_log: Path | None = None) -> None:
+        super().__init__(edit, access_log)
         self.now = time.time()
         self._embedded: EmbeddedRateLimit | None = None
         self._flow = threading.Event()
