@@ -105,6 +105,8 @@ def part_rows(rounds: int, requests: int) -> Iterator[Row]:
         yield _row(f"Envoy: {part}", costs[part], costs[before])
     yield _row("Envoy: the filter", costs[_LAST], costs["plain"])
     yield _row("Envoy: the least that any filter does", costs["floor"], costs["plain"])
+    ratios = [one / other for one, other in zip(costs["floor"], costs["plain"], strict=True)]
+    yield Row("Envoy, the same to plain proxying", "x", spread(ratios), None, 1.25)
 
 
 def _row(name: str, one: list[float], other: list[float]) -> Row:

@@ -31,8 +31,8 @@ _PARTS: Final = """
 ## Where the time goes
 
 The filter cut off after each of its parts, in one run by turns (`make bench-filter PARTS=1`): what a part costs beyond
-those before it, in that Envoy. The last row is a filter that reads both bodies whole, sets one header and two values
-of metadata, and understands nothing: no filter in Lua is quicker, and it leaves 1.25x hardly any room. A part of a
+those before it, in that Envoy. The least that any filter does is to read both bodies whole, set one header and two
+values of metadata, and understand nothing: what 1.25x leaves for a filter is about that. A part of a
 microsecond is noise.
 
 """

@@ -1,7 +1,7 @@
 -- document: finds usage in JSON that arrives in pieces, cut at any byte: one object, objects one after the
 -- other (JSON lines), or an array of objects. It keeps where it is (a few numbers), the last keys and the
--- bytes of a usage object, never the answer. What it finds it tells `sink`: usage objects, and else small events
--- of the same shape.
+-- bytes of a usage object, never the answer. What it finds it tells `sink`: usage objects, and else small
+-- events of the same shape.
 
 local byte, find, format, min, sub = string.byte, string.find, string.format, math.min, string.sub
 local string_end, unescape = json.string_end, text.unescape
