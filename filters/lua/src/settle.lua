@@ -62,7 +62,8 @@ function settle.part(reader, sent, may)
   return sent
 end
 
--- Is what was read so far all that a client reads, and can the piece that is to be sent wait, if it has to?
+-- Is what was read so far all that a client reads? Where the filter charges, the piece that is to be sent has
+-- to wait, too, and must be able to.
 function settle.complete(reader, sent)
   local all = reader.length and reader.meter.bytes >= reader.length
   if not reader.settle then
