@@ -40,8 +40,8 @@ _NO_ANSWER: Final = Cut("request: the rest", "filter", "function envoy_on_respon
 # In the order in which a request meets them. In the first ones no answer is looked at.
 REQUEST: Final = (
     Cut("nothing but the entry points", "filter", "function envoy_on_request(handle)\n"),
-    Cut("request: metadata set to its defaults", "filter", "  guard(handle, meter.default, handle)\n"),
     Cut("request: context", "filter", "guard(handle, context.request, handle) or context.none()\n"),
+    Cut("request: metadata set to its defaults", "filter", "  guard(handle, meter.default, handle)\n"),
     Cut("request: headers and path", "filter", "  guard(handle, settle_all, headers, route.defaults)\n"),
     Cut("request: the body handed over", "filter", "    local buffer = not size and handle:body() or nil\n"),
     Cut("request: the body read, its model told", "filter", "    guard(handle, read, handle, route, buffer, size)\n"),
@@ -51,7 +51,7 @@ ANSWER: Final = (
     Cut(
         "answer: metadata and limit headers read",
         "response",
-        "  local kind = own(handle, headers, status, seen, asked)\n",
+        "  local kind = own(handle, headers, status, seen, known)\n",
         "do return {} end\n",
     ),
     Cut(
