@@ -281,3 +281,25 @@ def test_the_last_byte_of_a_known_length_ends_an_answer(
     assert tokens(message.seen[-1]) == before
     assert tokens(stream.metadata) == (13, 12, 25, "reported")
     assert all(tokens(seen) == (0, 0, 0, "none") for seen in message.seen[:-1])
+
+
+@pytest.mark.parametrize(
+    ("usage", "counts"),
+    [
+        (b'{"total_tokens":7,"a":"\\n"}', True),
+        (b'{"total_tokens":7,"a":"\\q"}', False),
+        (b'{"total_tokens":7,"a":"\\u12"}', False),
+        (b'{"total_tokens":7,"a":{"b":"\\q"}}', False),
+        (b'{"total_tokens":7,}', False),
+        (b'{"total_tokens":7 "a":1}', False),
+    ],
+)
+@pytest.mark.parametrize("name", ["usage", "usageMetadata"])
+def test_a_usage_object_is_json_or_none(engine: Engine, name: str, usage: bytes, counts: bool) -> None:
+    """One that no parser takes reports nothing, a broken escape included; the answer is estimated."""
+    body = b'{"a":1,"%s":%s}' % (name.encode(), usage)
+    for chunks in cuts(body):
+        metadata = charge(engine, chunks)
+        expected = (0, 0, 7, "reported") if counts else (ESTIMATE, -(-len(body) // 4))
+        assert tokens(metadata)[: len(expected)] == expected
+        assert (metadata[names.USAGE_SOURCE] == "reported") == counts

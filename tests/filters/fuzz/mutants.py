@@ -55,6 +55,8 @@ MUTANTS: Final = (
     ),
     Mutant("events", "local shift = self.after and size - self.size or 0", "local shift = 0"),
     Mutant("events", "if byte(data, after) == 44 then", "if false then", quick=True),
+    Mutant("events", 'fields(data, 1, name == "meta")', "fields(data, 1)"),
+    Mutant("document", "or all and (c == 58 or c == 44)", "or all and c == 58"),
     Mutant("eventstream", "local PRELUDE, CHECKSUM = 12, 4", "local PRELUDE, CHECKSUM = 12, 3", quick=True),
     Mutant("meter", "known[name] = value", "known[name] = known[name] or value", quick=True),
     Mutant("meter", "max(base.completion, seen)", "base.completion"),
