@@ -118,6 +118,14 @@ equality: tools ## Compare the local stack with the real Envoy Gateway, case by 
 cuts: $(STAMP) ## Cut every fixture of every wire format at every byte, in a real Envoy
 	@$(BIN)/python -m pytest e2e/test_cuts.py -m slow --enforce -n 2 $(ARGS)
 
+.PHONY: check-suite
+check-suite: $(STAMP) ## Check the conformance suite: the command, and that a defect on purpose turns the right cases red
+	@$(BIN)/python -m pytest e2e/test_conformance_defects.py tests/cli/test_conformance.py -m slow --enforce -n 2 $(ARGS)
+
+.PHONY: check-package
+check-package: $(STAMP) ## Check what is shipped: builds are reproducible, and the wheel works alone
+	@$(BIN)/python -m pytest tests/cli/test_packaging.py -m slow --enforce -n 2 $(ARGS)
+
 # Cases of `make fuzz`. SEED= repeats a run, ENGINE=lua51 takes the other engine.
 N ?= 1000000
 

@@ -14,6 +14,8 @@ from llmroute.conformance.adapters.stack import StackAdapter
 from llmroute.conformance.cases import chosen
 from llmroute.conformance.runner import Outcome, Result, run
 
+pytestmark = pytest.mark.slow
+
 Change = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 """From a route's rate limit actions to others."""
 WITHIN: Final = 3.0

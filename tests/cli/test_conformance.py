@@ -23,6 +23,8 @@ import yaml
 from llmroute.conformance.adapters.local import LocalStack
 from llmroute.conformance.adapters.stack import StackAdapter
 
+pytestmark = pytest.mark.slow
+
 
 def unchecked(bootstrap):
     """Take out every check of a limit before a request."""

@@ -25,6 +25,8 @@ from tests.cli.conftest import ROOT
 from tests.policies import limit, route, rule, text
 from tools.pins import pins
 
+pytestmark = pytest.mark.slow
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EPOCH = "1700000000"
 POLICY = text(route(rule(limit(10, "Request"))))
