@@ -16,14 +16,14 @@ from llmroute.local.ports import free_port
 from tests.cli.conftest import ROOT, Run
 from tests.cli.test_run import running
 
+pytestmark = pytest.mark.slow
+
 PROGRESS: Final = re.compile(r"\[ *\d+/\d+\] (passed|failed): [a-z-]+/\S+\n")
 UNCHECKED: Final = '''
 import yaml
 
 from llmroute.conformance.adapters.local import LocalStack
 from llmroute.conformance.adapters.stack import StackAdapter
-
-pytestmark = pytest.mark.slow
 
 
 def unchecked(bootstrap):
