@@ -118,6 +118,14 @@ equality: tools ## Compare the local stack with the real Envoy Gateway, case by 
 cuts: $(STAMP) ## Cut every fixture of every wire format at every byte, in a real Envoy
 	@$(BIN)/python -m pytest e2e/test_cuts.py -m slow --enforce -n 2 $(ARGS)
 
+.PHONY: translate
+translate: tools ## Give the output to Envoy Gateway's own translator: what it accepts, and what it calls its counters
+	@$(BIN)/python -m pytest e2e/test_translate.py e2e/test_eg_names.py -m slow --enforce -n 2 $(ARGS)
+
+.PHONY: check-services
+check-services: $(STAMP) ## Check what happens to counters when Redis goes, how they are shown, and what `make doctor` says
+	@$(BIN)/python -m pytest e2e/test_faults.py tests/cli/test_status.py tests/unit/test_doctor.py -m slow --enforce -n 2 $(ARGS)
+
 .PHONY: check-suite
 check-suite: $(STAMP) ## Check the conformance suite: the command, and that a defect on purpose turns the right cases red
 	@$(BIN)/python -m pytest e2e/test_conformance_defects.py tests/cli/test_conformance.py -m slow --enforce -n 2 $(ARGS)

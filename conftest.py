@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,12 @@ def ratelimit_binary(request: pytest.FixtureRequest) -> Path:
         return tool("ratelimit")
     except Unavailable as missing:
         lacking(request.config, missing)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests stay as long as the session, and to look them all through takes most of a second.
+
+    Nothing else runs meanwhile, so the embedded rate limit service, which lives in this process, would answer late.
+    """
+    gc.collect()
+    gc.freeze()

@@ -17,6 +17,8 @@ from e2e.test_translate import conditions, egctl, translate
 from llmroute import names
 from tests.policies import MODEL, USER, compiled, header, limit, route, rule
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["egctl"]
 
 USERS: Final = header(USER, "Distinct")

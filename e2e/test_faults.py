@@ -23,6 +23,8 @@ from llmroute.plan import Endpoint
 from llmroute.targets import ENVOY, capabilities
 from tests.policies import header, limit, route, rule, text
 
+pytestmark = pytest.mark.slow
+
 TOKENS = 37
 """What the scripted upstream answers when nothing commands it."""
 QUANTITY = 1_000_000

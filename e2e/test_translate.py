@@ -22,6 +22,8 @@ from llmroute.emit.telemetry import fields
 from tests.policies import USER, compiled, header, limit, route, rule, with_spec
 from tools.observability import ENVOY_PROXY
 
+pytestmark = pytest.mark.slow
+
 OUTPUTS: Final = sorted((Path(__file__).parent.parent / "manifests" / "examples").glob("*/out/envoy-gateway.yaml"))
 READ: Final = (
     "GatewayClass",

@@ -17,6 +17,8 @@ from llmroute.local.valkey import ValkeyProcess
 from tests.cli.conftest import ROOT, Run
 from tests.policies import MODEL, USER, header, limit, route, rule, text
 
+pytestmark = pytest.mark.slow
+
 QUICKSTART = str(ROOT / "manifests/examples/quickstart/llmroute.yaml")
 POLICY = text(
     route(

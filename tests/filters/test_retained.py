@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
@@ -81,6 +82,15 @@ ENDLESS: Final[dict[str, tuple[bytes, Headers, bytes, bytes]]] = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quiet() -> Iterator[None]:
+    """What other tests left behind in Lua, Python lets go of when it likes: before these tests, and not within."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
 def retained(engine: Engine, shape: tuple[bytes, Headers, bytes, bytes], length: int) -> tuple[int, int]:
     """Bytes that the filter keeps at a stream's end, and at most at its beginning."""
     last, most = measured(engine, shape, length, engine.lua.globals()[b"envoy_on_response"])
@@ -99,13 +109,7 @@ def measured(engine: Engine, shape: tuple[bytes, Headers, bytes, bytes], length:
     table = engine.lua.table_from
     listed = table([table([k.encode(), v.encode()]) for k, v in headers])
     first, piece = before + units[:cut], units[cut:] + units[:cut]
-    # What earlier tests left behind in Lua, Python lets go of when it likes: now, and not while it is measured.
-    gc.collect()
-    gc.disable()
-    try:
-        last, most, count = measure(engine.fake, stream.raw, run, listed, first, piece, length // len(piece) + 2)
-    finally:
-        gc.enable()
+    last, most, count = measure(engine.fake, stream.raw, run, listed, first, piece, length // len(piece) + 2)
     assert count == length // len(piece) + 2
     assert stream.logs == []
     return int(last), int(most)

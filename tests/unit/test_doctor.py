@@ -10,6 +10,8 @@ import pytest
 
 from tools import doctor
 
+pytestmark = pytest.mark.slow
+
 GOOD: dict[str, Any] = {
     "extensionApis": {"enableLua": True, "enableBackend": True},
     "rateLimit": {"backend": {"type": "Redis", "redis": {"url": "redis:6379"}}, "timeout": "1s", "failClosed": True},
