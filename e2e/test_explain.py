@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import pytest
 
-from e2e.client import MODEL, Client
+from e2e.client import MODEL
 from e2e.conftest import Serve
+from e2e.stacks import Stack
 from e2e.stacks.local import EnvoyStack, LocalStack, ProcessStack
 from llmroute import names
 from llmroute.cli.stores import Reading, RedisStore
@@ -41,11 +42,12 @@ ADMISSIONS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-def plain(client: Client) -> EnvoyStack:
+@pytest.fixture
+def plain(stack: Stack) -> EnvoyStack:
     """The stack, where all counters can be seen."""
-    if not isinstance(client.stack, EnvoyStack):
+    if not isinstance(stack, EnvoyStack):
         pytest.skip("missing capability: all counters of a plain Envoy's service")
-    return client.stack
+    return stack
 
 
 def counted_by(stack: EnvoyStack, domain: str) -> Reading:
@@ -67,19 +69,18 @@ def told(policy: str, sent: Sent, stack: EnvoyStack) -> tuple[Route, list[Explai
 
 
 @pytest.mark.parametrize("admission", ADMISSIONS)
-def test_counters_are_called_what_explain_says(serve: Serve, admission: str) -> None:
+def test_counters_are_called_what_explain_says(plain: EnvoyStack, serve: Serve, admission: str) -> None:
     """Those, and no other, each with what ``charges`` and the answer's usage make of it; a limit that does not apply has none."""
     rules = RULES if admission == "prepaid" else [*RULES, PATTERN]
     policy = text(
         with_spec(route(a=rules, b=[rule(limit(6))]), of_all=[rule(limit(77))], admission=ADMISSIONS[admission])
     )
     client = serve(policy)
-    stack = plain(client)
     to_a = {names.BACKEND_HEADER: "a", "x-team": ODD}
     usage = {"prompt_tokens": 20, "completion_tokens": 10, "total_tokens": 30}
     assert client.chat(script=Script(usage=usage), headers=to_a).status == 200
     sent = Sent(model=MODEL, user=client.user, backend="a", headers={"x-team": ODD})
-    of, applying, _ = told(policy, sent, stack)
+    of, applying, _ = told(policy, sent, plain)
     assert [each.counter.place for each in applying] == [
         n for n in range(1, len(rules) + 6) if n not in {6, len(rules) + 4}
     ]
@@ -88,9 +89,9 @@ def test_counters_are_called_what_explain_says(serve: Serve, admission: str) -> 
     assert client.settled(30, applying[-1].counter.place - 1) == 30
     for each in applying:
         client.settled(wanted[each.key], each.counter.place - 1, *_values(each, client.user))
-    _, _, counted = told(policy, sent, stack)
+    _, _, counted = told(policy, sent, plain)
     assert counted == wanted
-    stands = list(live(of, capabilities(ENVOY), counted, counted_by(stack, "default/").now))
+    stands = list(live(of, capabilities(ENVOY), counted, counted_by(plain, "default/").now))
     assert {one.key: one.used for one in stands} == wanted
     assert [one.counter.place for one in stands] == [each.counter.place for each in applying]
 
@@ -122,11 +123,10 @@ SPENT: Final[dict[str, dict[str, Any]]] = {
 @pytest.mark.parametrize("api", list(Api))
 @pytest.mark.parametrize("spent", SPENT)
 @pytest.mark.parametrize("mode", ["PostPaid", "PrepaidPrompt"])
-def test_a_refusal_is_what_explain_says(serve: Serve, api: Api, spent: str, mode: str) -> None:
+def test_a_refusal_is_what_explain_says(plain: EnvoyStack, serve: Serve, api: Api, spent: str, mode: str) -> None:
     """Status, every header and each byte of the body, where a limit is used up; the upstream sees nothing."""
     policy = text(with_spec(route(rule(SPENT[spent], headers=[USERS])), admission={"mode": mode}))
     client = serve(policy)
-    stack = plain(client)
     if SPENT[spent]["quantity"]:
         assert client.chat(40).status == 200
         assert client.settled(1) >= 1
@@ -134,7 +134,7 @@ def test_a_refusal_is_what_explain_says(serve: Serve, api: Api, spent: str, mode
         assert client.settled(expected) == expected
     body = json.dumps({"model": MODEL, "messages": [], "max_tokens": 5}).encode()
     answer = client.send(body, path=PATHS[api], headers={names.USER_HEADER: client.user})
-    of, (each,), _ = told(policy, Sent(model=MODEL, user=client.user, api=api), stack)
+    of, (each,), _ = told(policy, Sent(model=MODEL, user=client.user, api=api), plain)
     assert each.refusal
     assert (answer.status, answer.served) == (each.refusal.status, None)
     ours = {name: value for name, value in answer.headers.items() if name in each.refusal.headers}
