@@ -5,9 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,13 +17,12 @@ import httpx
 from e2e.stacks import Stack
 from llmroute import names
 from llmroute.conformance.case import CHAT, MODEL
+from llmroute.conformance.exchange import WITHIN, wait_for
 from llmroute.conformance.rows import usage
 from llmroute.conformance.upstream import MARK_HEADER, SCRIPT_HEADER, Script, Served, script_header
 
 __all__ = ["CHAT", "MODEL", "VARYING", "WITHIN", "Answer", "Client", "assert_refused", "usage", "wait_for"]
 
-WITHIN: Final = 10.0
-"""Seconds until a condition must have come."""
 VARYING: Final = frozenset(
     {
         "content-length",  # of a refusal: it holds the seconds
@@ -157,16 +155,6 @@ class Client:
         used = self.stack.used(limit, *values)
         self.observations.append({"limit": limit, "used": used})
         return used
-
-
-def wait_for(condition: Callable[[], bool]) -> bool:
-    """Whether ``condition`` came true in time."""
-    deadline = time.monotonic() + WITHIN
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.002)
-    return True
 
 
 def assert_refused(answer: Answer, kind: str = "tokens") -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from e2e.stacks import Stack
-from llmroute.conformance import sdks
-from llmroute.conformance.sdks import CALLS, SLEEPERS, Call
+from llmroute.conformance import sdks, sleeps
+from llmroute.conformance.sdks import CALLS, Call
+from llmroute.conformance.sleeps import SLEEPERS
 
 __all__ = ["CALLS", "Call", "Caller", "Sleeps"]
 
 
-class Sleeps(sdks.Sleeps):
+class Sleeps(sleeps.Sleeps):
     """Stands in for the clock of the SDKs until the test ends."""
 
     def take_over(self, monkeypatch: pytest.MonkeyPatch) -> None:

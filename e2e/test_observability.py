@@ -5,117 +5,27 @@ A plain Envoy is told to by options of its bootstrap, so these tests have gatewa
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, Final
 
-import httpx
 import pytest
 import yaml
 
-from e2e.capability import lacking
-from e2e.client import Client, assert_refused, usage, wait_for
-from e2e.stacks.local import EnvoyStack, LocalStack, ProcessStack
-from e2e.stacks.protocol import Unavailable
+from e2e.client import assert_refused
+from e2e.stacks.local import LocalStack
+from e2e.telling import CACHED, EXAMPLES, POLICY, ROUTE, USERS, Start, told
 from llmroute import names
-from llmroute.conformance.adapters.plain import plain_plan
-from llmroute.conformance.upstream import Script, ScriptedUpstream
-from llmroute.conformance.windows import wait_until_clear
-from llmroute.emit.envoy_static import LISTENER, EnvoyOptions, envoy_static
-from llmroute.emit.ratelimit_config import ratelimit_config
+from llmroute.conformance.upstream import Script
 from llmroute.emit.telemetry import fields
-from llmroute.local.envoy import EnvoyProcess
-from llmroute.local.ratelimit_service import EmbeddedRateLimit
-from llmroute.plan import Endpoint, Unit
-from tests.observability import used_metrics
-from tests.policies import header, limit, route, rule, text, with_spec
+from tests.policies import header, limit, route, rule, with_spec
 
-TELLS_WITHIN: Final = 30.0
-"""Seconds; ratelimit hands its counters to Prometheus every 10."""
-EXAMPLES: Final = Path(__file__).parent.parent / "manifests" / "examples"
-USERS: Final = [header(names.USER_HEADER, "Distinct")]
-POLICY: Final = route(rule(limit(85, unit="Day"), headers=USERS))
-ROUTE: Final = "default/route/llm/unnamed"
-CACHED: Final = usage(37, 27, 10) | {
-    "prompt_tokens_details": {"cached_tokens": 8},
-    "completion_tokens_details": {"reasoning_tokens": 4},
-}
+__all__ = ["told"]
 
 
 @pytest.fixture(autouse=True)
 def _once(request: pytest.FixtureRequest) -> None:
     if request.config.getoption("--stack") != "local":
         pytest.skip("these tests have stacks of their own: --stack local")
-
-
-class Told:
-    """A gateway that tells, and what it has told so far."""
-
-    def __init__(self, stack: EnvoyStack, log: Path) -> None:
-        self.stack = stack
-        self._log = log
-        self._clients: list[Client] = []
-
-    def serve(self, *documents: dict[str, Any]) -> Client:
-        """The policy in force, and a client."""
-        self.stack.apply(text(*documents))
-        self._clients.append(Client(self.stack))
-        return self._clients[-1]
-
-    def close(self) -> None:
-        """Close the clients' connections, then the stack."""
-        for client in self._clients:
-            client.close()
-        self.stack.__exit__(None, None, None)
-
-    def lines(self, count: int) -> list[dict[str, Any]]:
-        """The first ``count`` lines of the log; there are no more."""
-        admin = self.stack.gateway.envoy.admin_url
-
-        def written() -> list[str]:
-            httpx.post(f"{admin}/reopen_logs", trust_env=False).raise_for_status()  # Envoy holds lines for 10 s
-            return self._log.read_text(encoding="utf-8").splitlines()
-
-        assert wait_for(lambda: len(written()) >= count)
-        found = written()
-        assert len(found) == count
-        return [json.loads(line) for line in found]
-
-    def counters(self, pattern: str) -> dict[str, float]:
-        """Envoy's counters, as Prometheus sees them, whose name and labels match."""
-        return metrics(f"{self.stack.gateway.envoy.admin_url}/stats/prometheus", pattern)
-
-
-def metrics(url: str, pattern: str) -> dict[str, float]:
-    """Name and labels to value, of all that match."""
-    lines = httpx.get(url, trust_env=False).raise_for_status().text.splitlines()
-    pairs = (line.rpartition(" ") for line in lines if line and not line.startswith("#"))
-    return {name: float(value) for name, _, value in pairs if re.match(pattern, name)}
-
-
-@pytest.fixture
-def told(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[type[EnvoyStack]], Told]]:
-    """``told(LocalStack)``: a stack that tells."""
-    running: list[Told] = []
-
-    def start(kind: type[EnvoyStack]) -> Told:
-        log = tmp_path / "requests.jsonl"
-        try:
-            running.append(Told(kind(access_log=log).__enter__(), log))
-        except Unavailable as missing:
-            lacking(request.config, missing)
-        return running[-1]
-
-    yield start
-    for one in running:
-        one.close()
-
-
-Start = Callable[[type[EnvoyStack]], Told]
 
 
 def test_a_line_field_by_field(told: Start) -> None:
@@ -304,80 +214,3 @@ def test_users_of_several_headers(told: Start) -> None:
     assert "user.id" not in line
     assert (line["http.request.header.x-a"], line["http.request.header.x-b"]) == (None, "bob")
     assert list(line) == sorted(fields(["x-a", "x-b"]))
-
-
-@contextlib.contextmanager
-def faulty(folder: Path) -> Iterator[EnvoyProcess]:
-    """An Envoy whose filter has had one fault: it is to call a cluster that is not there. ``folder`` gets its log."""
-    policy = text(with_spec(POLICY, admission={"settle": "Sync"}))
-    with ScriptedUpstream() as upstream, contextlib.ExitStack() as running:
-        plan = plain_plan(policy, upstream.port)
-        (config,) = ratelimit_config(plan)
-        (folder / "ratelimit.yaml").write_text(config.text, encoding="utf-8")
-        service = running.enter_context(EmbeddedRateLimit([folder / "ratelimit.yaml"], time.time))
-        free, log = Endpoint("127.0.0.1", 0), str(folder / "log")
-        options = EnvoyOptions(free, free, Endpoint.parse(service.address), access_log=log, usage_counters=True)
-        made = envoy_static(plan, options).text
-        bootstrap, changed = re.subn(r"(settle:\n +cluster: )ratelimit\n", r"\1nowhere\n", made)
-        assert changed
-        envoy = running.enter_context(EnvoyProcess(bootstrap, folder / "envoy"))
-        host, port = envoy.listener_address(LISTENER)
-        body = {"model": "m", "messages": []}
-        answer = httpx.post(f"http://{host}:{port}/v1/chat/completions", json=body, trust_env=False)
-        assert answer.status_code == 200
-        url = f"{envoy.admin_url}/stats/prometheus"
-        assert wait_for(lambda: metrics(url, "envoy_llmroute_filter_errors") != {})
-        yield envoy
-
-
-def test_a_fault_of_the_filter(tmp_path: Path) -> None:
-    """The answer goes on; the fault is in the line, and counted. It is none of Envoy's: the filter caught it."""
-    with faulty(tmp_path) as envoy:
-        found = metrics(f"{envoy.admin_url}/stats/prometheus", "envoy_llmroute_filter_errors|envoy_http_lua_errors")
-        assert found == {
-            f'envoy_llmroute_filter_errors{{llmroute_route="{ROUTE}"}}': 1,
-            'envoy_http_lua_errors{envoy_http_conn_manager_prefix="llmroute"}': 0,
-        }
-        httpx.post(f"{envoy.admin_url}/reopen_logs", trust_env=False).raise_for_status()
-        log = tmp_path / "log"
-        assert wait_for(lambda: log.read_text(encoding="utf-8").count("\n") == 1)
-        assert json.loads(log.read_text(encoding="utf-8"))["llmroute.filter.errors"] == 1
-
-
-def test_the_counters_of_the_service(told: Start, tmp_path: Path) -> None:
-    """envoyproxy/ratelimit for Prometheus, by domain and limit: tokens; those past four fifths of it, and past it.
-
-    With Envoy's, after an outage and a fault, they are all that rules and dashboard use.
-    """
-    gateway = told(ProcessStack)
-    assert isinstance(gateway.stack, ProcessStack)
-    wait_until_clear({Unit.DAY})
-    gateway.stack.fail_closed = False
-    client = gateway.serve(POLICY)
-    for n in range(1, 4):
-        assert client.chat(37).status == 200
-        assert client.settled(37 * n) == 37 * n
-    assert_refused(client.chat(37))
-    url, prefix = gateway.stack.metrics_url, "ratelimit_service_rate_limit_"
-    deadline = time.monotonic() + TELLS_WITHIN
-    while sum((hits := metrics(url, f"{prefix}total_hits")).values()) != 111:
-        assert time.monotonic() < deadline, hits
-        time.sleep(0.1)
-    (name,) = hits
-    assert re.search(r'domain="default/route",key1="limit_llm/tokens/day/\w+",key2="x-user-id"', name)
-    found = {name.partition("{")[0]: value for name, value in metrics(url, prefix).items()}
-    assert found == {
-        f"{prefix}total_hits": 111,
-        f"{prefix}within_limit": 74,
-        f"{prefix}near_limit": 84 - 67,
-        f"{prefix}over_limit": 111 - 84,
-    }
-    gateway.stack.outage().kill()
-    try:
-        assert client.chat(37).status == 200
-        seen = set(gateway.counters("envoy_"))
-    finally:
-        gateway.stack.outage().start()
-    with faulty(tmp_path) as envoy:
-        seen |= set(metrics(f"{envoy.admin_url}/stats/prometheus", "envoy_"))
-    assert used_metrics() - set(found) - {name.partition("{")[0] for name in seen} == set()

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from typing import Any, Final
 
 import pytest
 
 from e2e.client import CHAT, Client, assert_refused, usage, wait_for
 from e2e.conftest import Serve
-from e2e.overtake import request as message
-from e2e.overtake import wires
-from e2e.stacks.protocol import Breakable
 from llmroute import names
-from llmroute.conformance.adapters.outage import killed
 from llmroute.conformance.upstream import Chunk, Script
 from tests.policies import MODEL, USER, header, limit, route, rule, text
 
@@ -180,35 +175,6 @@ def test_a_get_costs_no_prompt(serve: Serve) -> None:
     assert client.stack.used(0, client.user) == 0
 
 
-@pytest.mark.parametrize("script", [Script(status=500), Script(status=429), Script(status=400)])
-def test_an_error_gives_no_prompt_back(serve: Serve, script: Script) -> None:
-    """The service cannot take back what it has counted; nothing comes on top."""
-    client = serve(policy())
-    assert ask(client, script).status == script.status
-    assert client.stack.used(0, client.user) == PROMPT
-    assert ask(client, Script(usage=usage(101))).status == 200
-    assert client.settled(PROMPT + 101) == PROMPT + 101
-
-
-def leave(client: Client, user: str, script: Script, mark: bytes) -> None:
-    """Ask, read until something has come, and leave."""
-    with wires(client.stack.url, 1) as (wire,), closing(wire):
-        wire.send(message(user, stream=True, script=script))
-        wire.read_until(mark)
-
-
-def test_clients_that_leave(serve: Serve) -> None:
-    """What was seen is charged, less what was booked."""
-    client = serve(policy())
-    before, after = f"{client.user}-1", f"{client.user}-2"
-    leave(client, before, held(client, DONE), DELTA[:20])
-    prompt = 1  # of "[]"
-    assert client.settled(prompt + 1, 0, before) == prompt + 1
-    chunks = (Chunk(DELTA + REPORT.replace(b"[]", b"[{}]")), Chunk(DONE, hold=client.user))
-    leave(client, after, Script(chunks=chunks, headers=SSE), b"total_tokens")
-    assert client.settled(150, 0, after) == 150
-
-
 def test_backends_and_models(serve: Serve) -> None:
     """Only limits that apply are checked and booked: those of the chosen backend, and of the model."""
     made = route(
@@ -251,18 +217,3 @@ def test_bodies_that_say_no_prompt(serve: Serve) -> None:
     body = json.dumps({"model": "m", "messages": WORDS}).encode()
     assert client.send(body, headers=sent, path=path, script=Script(body='{"input_tokens":9}')).status == 200
     assert client.stack.used(0, client.user) == 25
-
-
-@pytest.mark.parametrize("closed", [True, False], ids=["closed", "open"])
-def test_while_the_service_is_away_the_proxy_decides(breakable: Breakable, serve: Serve, closed: bool) -> None:
-    """As the user chose: refused, or served and not metered; then the limit holds as before."""
-    breakable.fail_closed = closed
-    client = serve(policy())
-    assert ask(client, Script(usage=usage(120))).status == 200
-    assert client.settled(120) == 120
-    with killed(breakable.outage()):
-        answer = ask(client, Script(usage=usage(120)))
-        assert answer.status in ({500, 503} if closed else {200})
-        assert (answer.served is None) is closed
-    assert wait_for(lambda: "x-ratelimit-limit-tokens" in ask(client, Script(usage=usage(200))).headers)
-    assert client.settled(320) >= 320

@@ -43,7 +43,7 @@ class Encoded:
 
 def encode(limit: Limit, admission: Admission) -> Encoded:
     """The encoding of a route's ``limit``, with the comment that belongs beside it in the output."""
-    per = f"{limit.quantity} {counted(limit)} per {limit.unit.value.lower()}"
+    per = in_words(limit)
     if limit.shadow:
         charge = 1 if limit.kind is Kind.REQUESTS else Charge.USAGE
         return Encoded(limit.quantity, None, charge, f"{per}, shadow: counted and never checked")
@@ -56,6 +56,11 @@ def encode(limit: Limit, admission: Admission) -> Encoded:
         return Encoded(limit.quantity, Charge.HOLD, Charge.USAGE, comment)
     comment = f"{per}: the service refuses above its limit, and the check costs 0, so the limit is N - 1"
     return Encoded(limit.quantity - 1, 0, Charge.USAGE, comment)
+
+
+def in_words(limit: Limit) -> str:
+    """A limit as people say it: ``1000 prompt tokens per hour``."""
+    return f"{limit.quantity} {counted(limit)} per {limit.unit.lower()}"
 
 
 def counted(limit: Limit) -> str:

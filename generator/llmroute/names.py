@@ -27,6 +27,8 @@ METADATA_HEADER_PREFIX: Final = "x-ai-gateway-llm-metadata-"
 """Of headers that the filter sets from dynamic metadata, so that limits can select on it."""
 PREPAID_HEADER: Final = "x-ai-gateway-llm-prepaid"
 """Of a request that the filter has admitted itself: no rule matches it. The route takes it off before the upstream."""
+PREPAID: Final = "yes"
+"""The value of that header."""
 USER_HEADER: Final = "x-user-id"
 """Who asks, until ``spec.identity`` says otherwise."""
 
@@ -63,6 +65,8 @@ NO_COST: Final = "no_cost"
 NEVER: Final = "never"
 """A metadata key that the filter never sets: a rate limit that takes its cost from there is passed over."""
 
+MAX_MODEL_BYTES: Final = 256
+"""A longer name is no model's: the filter calls it ``UNKNOWN``."""
 MAX_CHARGE: Final = 1_000_000_000
 """Tokens; Envoy drops a ``hits_addend`` above it, so the filter clamps to it."""
 

@@ -73,7 +73,8 @@ def judge_policies(texts: Iterable[tuple[str, str]], target: Capabilities, *, ag
         return Compiled(read.plan, (), (*findings, *unexplained(read.comments)), allowed)
     more = [*lint(read.plan), *(moved(against, read.plan, target) if against else ())]
     # Findings of other targets may be allowed as well: the next call may be for one of them.
-    elsewhere = [d for name in TARGETS for d in check(read.plan, capabilities(name), read.documents)]
+    targets = TARGETS if read.comments else ()
+    elsewhere = [d for name in targets for d in check(read.plan, capabilities(name), read.documents)]
     of_edits = () if against else (codes.COUNTER_HANDED_OVER.id, codes.COUNTER_LOST.id)
     said = [dataclasses.replace(c, codes=tuple(i for i in c.codes if i not in of_edits)) for c in read.comments]
     about_comments = [*unexplained(read.comments), *idle(said, [*found, *more, *elsewhere])]

@@ -35,6 +35,11 @@ def prepays(route: Route, limit: Limit) -> bool:
     return route.admission.mode is Mode.PREPAID_PROMPT and not limit.shadow
 
 
+def admits(route: Route) -> bool:
+    """Whether the filter admits requests of ``route`` itself, by any of its limits."""
+    return any(prepays(route, limit) for _, limit in route.limits())
+
+
 def owes(route: Route, limit: Limit) -> bool:
     """Whether something of an answer's charge may be paid before its stream is done, so that the rest is due."""
     return books(route, limit) or holds(route, limit) or (prepays(route, limit) and by_usage(route, limit))

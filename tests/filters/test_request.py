@@ -195,6 +195,8 @@ def test_names_agree_with_the_compiler(engine: Engine) -> None:
     assert f'"{names.MODEL_HEADER}"' in source
     assert f'NAMESPACE = "{names.METADATA_NAMESPACE}"' in source
     assert f"MAX_CHARGE = {names.MAX_CHARGE}" in source
+    assert f"MAX_MODEL = {names.MAX_MODEL_BYTES}" in source
+    assert f'PREPAID = "{names.PREPAID}"' in source
     stream = engine.stream()
     stream.request(b'{"model":"m","stream":true,"messages":[]}')
     stream.answer([b'{"usage":{"total_tokens":5}}'])

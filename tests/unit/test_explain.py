@@ -210,6 +210,8 @@ def test_what_is_held() -> None:
     (found,) = explained(held, request(policy, prompt=7), capabilities(ENVOY), NOW)
     assert [charge.when for charge in found.charges] == [ADMISSION, END]
     assert found.bound == "at most 6 x (prompt beyond its estimate) tokens for each Envoy"
+    assert found.refusal
+    assert "limit 5000, too little left." in found.refusal.body
 
 
 @pytest.mark.parametrize(

@@ -106,10 +106,13 @@ function context.forces(handle)
 end
 
 -- What an answer needs, read at once: `usage`, what happens without a report (onMissing, fixedTokens,
--- onDisconnect; every one is there); `costs`, the weighted sums to make; `holds`; `settle`; `prepay`.
+-- onDisconnect; every one is there); `costs`, the weighted sums to make; `holds`; `settle`; `dues`, limits of
+-- which something may be paid before the stream is done.
 function context.answer(handle)
   local all = context_of(handle)
   local given, weighted = list(all:get("usage")), with(all:get("costs"), "key")
+  local settle = calls(all, "settle")
+  local owing = settle or calls(all, "prepay")
   local fixed = given.fixedTokens
   return {
     usage = {
@@ -119,8 +122,8 @@ function context.answer(handle)
     },
     costs = weighted[1] and costs.new(weighted) or NOTHING,
     holds = with(all:get("holds"), "paid"),
-    settle = calls(all, "settle"),
-    prepay = calls(all, "prepay"),
+    settle = settle,
+    dues = owing and owing.limits or NOTHING,
   }
 end
 

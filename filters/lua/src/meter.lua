@@ -181,14 +181,15 @@ local function finish(self, handle)
   put_all(self, handle, now)
 end
 
--- A meter for one answer, by the route's usage policy, weights and holds, to a request of which the metadata
--- says `known`.
-function meter.new(policy, known, weights, holds)
+-- A meter for one answer to a request of which the metadata says `known`. What the `route` says is what
+-- `context.answer` gives.
+function meter.new(route, known)
   return {
-    policy = policy,
-    costs = weights,
+    policy = route.usage,
+    costs = route.costs,
     known = known,
-    holds = holds,
+    holds = route.holds,
+    dues = route.dues,
     prompt = tonumber(known.prompt_estimate) or 0,
     unestimated = known.unestimated,
     streamed = false, -- the answer is a stream of events
@@ -197,7 +198,6 @@ function meter.new(policy, known, weights, holds)
     bytes = 0, -- of the answer, a quarter of a token each when it is no stream
     heard = 0, -- reports
     ended = false, -- an event has come after which clients do not read on
-    dues = {}, -- limits of which something may be paid before the stream is done
     fields = nil, -- of the first report and what overrode them
     base = nil, -- the numbers of the first report
     reported = nil,

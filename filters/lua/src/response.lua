@@ -20,7 +20,7 @@ end
 local function reader(handle, headers, known)
   local route = context.answer(handle)
   local self = {
-    meter = meter.new(route.usage, known, route.costs, route.holds),
+    meter = meter.new(route, known),
     sink = nil, -- is told what the answer says
     undecided = false, -- nobody knows yet what the answer is
     events = false, -- its type says that it is a stream of events
@@ -32,8 +32,6 @@ local function reader(handle, headers, known)
     settle = nil, -- how the filter charges it itself, and what waits until it has
     tail = nil,
   }
-  local calls = route.settle or route.prepay
-  self.meter.dues = calls and calls.limits or self.meter.dues
   settle.open(route.settle, self, headers)
   if not header.plain(headers) then
     return self

@@ -15,7 +15,7 @@ from typing import Final
 
 from llmroute import codes
 from llmroute.diagnostic import Diagnostic, Severity
-from llmroute.encoding import counted
+from llmroute.encoding import in_words
 from llmroute.lower import DEFAULT_NAMESPACE
 from llmroute.plan import Backend, Limit, Match, Plan, Route, Token, Weights
 from llmroute.settlement import prepays
@@ -92,14 +92,14 @@ def _meaning(limit: Limit) -> _Meaning:
 
 def _handed_over(old: Limit, new: Limit, target: Capabilities) -> Diagnostic:
     message = (
-        f"{_said(new)} would go on with the counter of {_said(old)} at {old.origin}: "
+        f"{in_words(new)} would go on with the counter of {in_words(old)} at {old.origin}: "
         f"the rate limit service takes the one for the other"
     )
     return Diagnostic(codes.COUNTER_HANDED_OVER, new.origin, message, _hint(target), Severity.WARNING)
 
 
 def _lost(old: Limit, new: Limit, target: Capabilities) -> Diagnostic:
-    message = f"{_said(new)}, before at {old.origin}, would count from zero: its counter stays behind"
+    message = f"{in_words(new)}, before at {old.origin}, would count from zero: its counter stays behind"
     return Diagnostic(codes.COUNTER_LOST, new.origin, message, _hint(target), Severity.WARNING)
 
 
@@ -107,7 +107,3 @@ def _hint(target: Capabilities) -> str:
     if target.counts_by_place:
         return "add limits after all others, and let one that is to go stay in its place with shadow: true"
     return "keep limits that count the same in their order"
-
-
-def _said(limit: Limit) -> str:
-    return f"{limit.quantity} {counted(limit)} per {limit.unit.lower()}"

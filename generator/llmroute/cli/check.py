@@ -48,7 +48,6 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
 
 
 def _say(judged: Compiled, form: str, texts: dict[str, str]) -> None:
-
     findings = judged.diagnostics
     if form == "json":
         click.echo(reports.as_json(findings))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llmroute.encoding import counted
+from llmroute.encoding import in_words
 from llmroute.explain.counters import Counter
 from llmroute.plan import Backend, Limit, Match, MetadataHeader, Route, Selector
 
@@ -21,7 +21,7 @@ def of_limit(route: Route, backend: Backend | None, limit: Limit) -> str:
     each = [of_header(route, s.header) for s in limit.selectors if s.match is Match.DISTINCT]
     fixed = [_fixed(route, s) for s in limit.selectors if s.match is not Match.DISTINCT]
     shadow = " (shadow)" if limit.shadow else ""
-    parts = [f"{limit.quantity} {counted(limit)} per {limit.unit.lower()}{shadow}"]
+    parts = [f"{in_words(limit)}{shadow}"]
     parts += [f"for each {' and '.join(each)}"] if each else []
     parts += [f"where {' and '.join(fixed)}"] if fixed else []
     parts += [f"at the backend {backend.name}"] if backend and route.tells(backend) else []

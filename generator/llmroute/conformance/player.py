@@ -170,10 +170,18 @@ class Player:
         with self._sender.sent(step.request, script, mark) as response:
             yield checks.of_status(response.status, step.expect.statuses)
             yield from self._pieces(step, mark, response)
+        if step.leaves is not None:
+            # Let go sooner, the rest might come to the gateway before it learns that nobody reads it.
+            wait_for(lambda: self._over(mark), self.within)
         served = self.adapter.upstream.served(mark)
         if served is not None:
             yield from checks.of_upstream(served, step.expect.upstream, self.adapter.features)
         self._book(step.request, step.expect.charges)
+
+    def _over(self, mark: str) -> bool:
+        """Whether the upstream knows that nothing more is wanted, or never had the request."""
+        served = self.adapter.upstream.served(mark)
+        return served is None or served.finished
 
     def _pieces(self, step: Watch, mark: str, response: HTTPResponse) -> Iterator[Check]:
         sees = step.sees or step.pieces

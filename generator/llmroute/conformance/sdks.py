@@ -1,16 +1,10 @@
-"""The SDKs of OpenAI, Anthropic and Google, pointed at the gateway: what they send, and how long they wait.
-
-An SDK that waits does not: its sleep is written down, and whoever listens may turn the clock.
-"""
+"""The SDKs of OpenAI, Anthropic and Google, pointed at the gateway: what they send, and how long they wait."""
 
 from __future__ import annotations
 
-import importlib
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
@@ -25,44 +19,13 @@ from llmroute.conformance.adapters.protocol import Upstream
 from llmroute.conformance.case import Ask
 from llmroute.conformance.checks import Check
 from llmroute.conformance.exchange import WITHIN, Sender
+from llmroute.conformance.sleeps import Sleeps
 from llmroute.conformance.upstream import MARK_HEADER, SCRIPT_HEADER, Chunk, Script, Served, script_header
 from llmroute.conformance.wire.fixture import Fixture
 from llmroute.conformance.wire.load import load
 
 FIXTURES: Final = {fixture.id: fixture for fixture in load()}
 EVENTS: Final = {"content-type": "text/event-stream"}
-SLEEPERS: Final = ("openai._base_client", "anthropic._base_client", "tenacity.nap")
-"""Modules of the SDKs that sleep by the ``time`` that they imported."""
-
-
-@dataclass
-class Sleeps:
-    """Stands in for the module ``time`` of an SDK. ``seconds`` says how long it would have slept."""
-
-    seconds: list[float] = field(default_factory=list)
-    then: Callable[[float], None] = lambda _: None
-
-    def sleep(self, seconds: float) -> None:
-        """Write it down, and let time pass by ``then``."""
-        self.seconds.append(seconds)
-        self.then(seconds)
-
-    def __getattr__(self, name: str) -> Any:
-        """Everything else is as it was."""
-        return getattr(time, name)
-
-    @contextmanager
-    def instead(self) -> Iterator[None]:
-        """Be the clock of all three SDKs in the block."""
-        modules = [importlib.import_module(name) for name in SLEEPERS]
-        before = [vars(module)["time"] for module in modules]
-        for module in modules:
-            vars(module)["time"] = self
-        try:
-            yield
-        finally:
-            for module, clock in zip(modules, before, strict=True):
-                vars(module)["time"] = clock
 
 
 class Reachable(Protocol):

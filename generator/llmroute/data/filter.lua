@@ -693,7 +693,7 @@ n=f(p.fixedTokens,"fixed")else
 n=e(s)end
 end
 p2(s,h,n)end
-function m.n2(p,k,w3,h)return{p9=p,costs=w3,k=k,holds=h,prompt=tonumber(k.prompt_estimate)or 0,unestimated=k.unestimated,s6=false,d3=0,w2=0,b2=0,h3=0,e3=false,d4={},f2=nil,b=nil,reported=nil,l4=nil,w3={cached_tokens=0,cache_write_tokens=0,reasoning_tokens=0,prompt_tokens=0,completion_tokens=0,total_tokens=0,usage_source="none",},delta=d,w6=w,b8=b,r5=r,w5=w2,f3=f2,}end
+function m.n2(r2,k)return{p9=r2.usage,costs=r2.costs,k=k,holds=r2.holds,d4=r2.d4,prompt=tonumber(k.prompt_estimate)or 0,unestimated=k.unestimated,s6=false,d3=0,w2=0,b2=0,h3=0,e3=false,f2=nil,b=nil,reported=nil,l4=nil,w3={cached_tokens=0,cache_write_tokens=0,reasoning_tokens=0,prompt_tokens=0,completion_tokens=0,total_tokens=0,usage_source="none",},delta=d,w6=w,b8=b,r5=r,w5=w2,f3=f2,}end
 end
 local F2={}do local _=F2
 local f=_ function f.n4(h,m)P(h.logErr,h,"llmroute: "..S(T2(m),1,200))P(function()M.set(h,"filter_error",(T(M.get(h).filter_error)or 0)+1)end)end
@@ -883,8 +883,8 @@ function c.none()return r(S)end
 function c.backends(h)return w(c2(h):get("backends"),"name")end
 function c.limits(h)return l(c2(h):get("limits"))end
 function c.f4(h)return l(c2(h):get("usage")).includeUsage~="Keep"end
-function c.a3(h)local a=c2(h)local g,w2=l(a:get("usage")),w(a:get("costs"),"key")local f=g.fixedTokens
-return{usage={onMissing=g.onMissing or"Estimate",fixedTokens=Y(f)=="number"and f>=0 and L(f)or 0,onDisconnect=g.onDisconnect or"Charge",},costs=w2[1]and C2.n2(w2)or N,holds=w(a:get("holds"),"paid"),settle=c3(a,"settle"),prepay=c3(a,"prepay"),}end
+function c.a3(h)local a=c2(h)local g,w2=l(a:get("usage")),w(a:get("costs"),"key")local s=c3(a,"settle")local o=s or c3(a,"prepay")local f=g.fixedTokens
+return{usage={onMissing=g.onMissing or"Estimate",fixedTokens=Y(f)=="number"and f>=0 and L(f)or 0,onDisconnect=g.onDisconnect or"Charge",},costs=w2[1]and C2.n2(w2)or N,holds=w(a:get("holds"),"paid"),settle=s,d4=o and o.limits or N,}end
 end
 local P3={}do local _=P3
 local p=_ local M={"^.*/openai/deployments/()[^/]+()/","^.*/models/()[^/]+():%a+$","^.*/tunedmodels/()[^/]+():%a+$","^.*/model/()[^/]+()/[^/]+$",}local R2={["/v1/chat/completions"]=true,["/v1/completions"]=true,["/v1/embeddings"]=true,["/v1/messages"]=true,["/v1/responses"]=true,}local S2={["/"]="\1",["\1"]="\2"}local function d(h)local c=R(T(h,16))return S2[c]or c
@@ -1442,9 +1442,7 @@ local r=_ local J="application/json"local function k(h)local v=h:get("content-ty
 return v
 end
 return v and M2(W(v),"^[^%s;,]*")or""end
-local function r2(h,h2,k2)local r=N.a3(h)local s={m=M.n2(r.usage,k2,r.costs,r.holds),s=nil,u=false,e4=false,h2=false,messages=nil,stream=nil,d2=nil,length=T(h2:get("content-length")or""),settle=nil,t3=nil,}local c=r.settle or r.prepay
-s.m.d4=c and c.limits or s.m.d4
-S2.o4(r.settle,s,h2)if not H.p8(h2)then
+local function r2(h,h2,k2)local r=N.a3(h)local s={m=M.n2(r,k2),s=nil,u=false,e4=false,h2=false,messages=nil,stream=nil,d2=nil,length=T(h2:get("content-length")or""),settle=nil,t3=nil,}S2.o4(r.settle,s,h2)if not H.p8(h2)then
 return s
 end
 local k=k(h2)s.s=E5.n2(s.m)if k=="application/vnd.amazon.eventstream"then

@@ -9,6 +9,8 @@ from llmroute import names
 from llmroute.plan import Limit, Route, Token, Weights
 from llmroute.settlement import due_key, holds, owes, paid_key, refund_key
 
+BEHIND_THE_CHECK: Final = "Behind the check: what is left to pay is charged in the end."
+"""Beside what takes the header of an admitted request off."""
 _KEYS: Final = {
     Token.TOTAL: names.TOTAL_TOKENS,
     Token.PROMPT: names.PROMPT_TOKENS,

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from llmroute import names
 from llmroute.emit.artifact import Artifact
+from llmroute.emit.charges import BEHIND_THE_CHECK
 from llmroute.emit.envoy_clusters import RATELIMIT_CLUSTER, TRUSTED_CA, Clusters, ratelimit_cluster, socket
 from llmroute.emit.envoy_filters import HttpFilters, lua_config, route_config
 from llmroute.emit.envoy_identity import has_keys, identity_clusters, identity_config, identity_filters
@@ -17,7 +18,7 @@ from llmroute.emit.stamp import stamp
 from llmroute.emit.telemetry import access_log, usage_counters
 from llmroute.plan import Backend, Endpoint, Plan, Route
 from llmroute.render.yaml import Comment, dump
-from llmroute.settlement import prepays
+from llmroute.settlement import admits
 
 BOOTSTRAP: Final = "envoy.yaml"
 LISTENER: Final = "llmroute"
@@ -148,9 +149,8 @@ def _entry(
     route: Route, name: str, match: dict[str, Any], action: dict[str, Any] | Comment, config: dict[str, Any]
 ) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": name, "match": match, "route": action}
-    if any(prepays(route, limit) for _, limit in route.limits()):
-        text = "Behind the check: what is left to pay is charged in the end."
-        entry["request_headers_to_remove"] = [Comment(text, names.PREPAID_HEADER)]
+    if admits(route):
+        entry["request_headers_to_remove"] = [Comment(BEHIND_THE_CHECK, names.PREPAID_HEADER)]
     return entry | {
         "request_body_buffer_limit": Comment(_BODY, held_bytes(route)),
         "typed_per_filter_config": {**identity_config(route), **config},

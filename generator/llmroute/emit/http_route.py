@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from llmroute import names
+from llmroute.emit.charges import BEHIND_THE_CHECK
 from llmroute.emit.metadata import object_for
 from llmroute.plan import Backend, Route
 from llmroute.render.yaml import Comment
-from llmroute.settlement import prepays
+from llmroute.settlement import admits
 
 _UNPAID: Final = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": [names.PREPAID_HEADER]}}
 _EVERYTHING: Final = {"type": "PathPrefix", "value": "/"}
@@ -48,8 +49,8 @@ def _rule(route: Route, backend: Backend) -> dict[str, Any]:
     if backend.port is not None:
         reference["port"] = backend.port
     rule: dict[str, Any] = {"matches": matches}
-    if any(prepays(route, limit) for _, limit in route.limits()):
-        rule["filters"] = [Comment("Behind the check: what is left to pay is charged in the end.", _UNPAID)]
+    if admits(route):
+        rule["filters"] = [Comment(BEHIND_THE_CHECK, _UNPAID)]
     rule["timeouts"] = Comment("Envoy's default would cut a stream after 15 s.", {"request": _duration(route)})
     rule["backendRefs"] = [reference]
     return rule

@@ -19,7 +19,7 @@ from llmroute.plan import Backend, Limit, Match, Route, Selector
 from llmroute.render.yaml import Comment
 from llmroute.settlement import prepays
 
-_NOT_PREPAID: Final = {"type": "Exact", "name": names.PREPAID_HEADER, "value": "yes", "invert": True}
+_NOT_PREPAID: Final = {"type": "Exact", "name": names.PREPAID_HEADER, "value": names.PREPAID, "invert": True}
 _KIBIBYTE = 1024
 
 

@@ -49,7 +49,8 @@ def refusal(route: Route, limit: Limit, model: str, reset: int, api: Api) -> Ref
     }
     if wait > _RETRY_WITHIN:
         headers["x-should-retry"] = "false"
-    of = f"{told.get('what', told['kind'])} per {told['unit']}: limit {told['quantity']}, used up"
+    why = "too little left" if told.get("held") else "used up"
+    of = f"{told.get('what', told['kind'])} per {told['unit']}: limit {told['quantity']}, {why}"
     message = f"Rate limit reached for {model} on {of}. Please try again in {wait}s."
     body = json.dumps(_body(api, message, told["kind"], wait), ensure_ascii=False, separators=(",", ":"))
     return Refusal(_STATUS, headers, body)

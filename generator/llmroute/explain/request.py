@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from llmroute import names
 from llmroute.explain.refusal import Api
 from llmroute.plan import Backend, Route
-
-_LONGEST_MODEL: Final = 256
-"""Bytes, as the filter has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +53,7 @@ def asked(route: Route, sent: Sent) -> Asked | TurnedAway:
     if user is None and route.identity.reject:
         return TurnedAway(401, f"nobody is named in {route.identity.header}, and spec.identity says onMissing: Reject")
     model = _usable(sent.model)
-    if model is None or len(model.encode()) > _LONGEST_MODEL:
+    if model is None or len(model.encode()) > names.MAX_MODEL_BYTES:
         model = names.UNKNOWN
     chosen = _backend(route, model, _usable(sent.backend) or said.get(names.BACKEND_HEADER))
     if isinstance(chosen, TurnedAway):

@@ -8,12 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
+from llmroute.conformance.exchange import wait_for
 from llmroute.local.errors import LocalError, MissingTool, StartError
 from llmroute.local.processes import ManagedProcess
 
@@ -43,16 +43,6 @@ def is_running(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return state != "Z"
-
-
-def wait_for(condition: Callable[[], bool], within: float = 10.0) -> bool:
-    """Look until the condition holds; False when it does not in time."""
-    deadline = time.monotonic() + within
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def test_it_runs_in_the_block_and_not_after_it() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from llmroute import codes
 from llmroute.check.order import never_later
 from llmroute.diagnostic import Diagnostic, Severity
-from llmroute.encoding import counted
+from llmroute.encoding import in_words
 from llmroute.matching import takes
 from llmroute.plan import Backend, Limit, Match, Route, Selector
 
@@ -61,17 +61,16 @@ def _implied(wanted: Selector, by: tuple[Selector, ...]) -> bool:
 
 def _shadowed(limit: Limit, first: Limit) -> Diagnostic:
     message = (
-        f"{_said(limit)} are never used up before {_said(first)} ({first.origin}), which hold for the same requests"
+        f"{in_words(limit)} are never used up before {in_words(first)} ({first.origin}), "
+        f"which hold for the same requests"
     )
     hint = "remove it, or lower its quantity; with shadow: true it only counts"
     return Diagnostic(codes.SHADOWED, limit.origin, message, hint, Severity.WARNING)
 
 
 def _twice(limit: Limit, twin: Limit) -> Diagnostic:
-    message = f"this counts the same as {_said(twin)} ({twin.origin}): of two equal counters the lower quantity decides"
+    message = (
+        f"this counts the same as {in_words(twin)} ({twin.origin}): of two equal counters the lower quantity decides"
+    )
     hint = "keep the lower one; a second with shadow: true tries a quantity out"
     return Diagnostic(codes.COUNTED_TWICE, limit.origin, message, hint, Severity.WARNING)
-
-
-def _said(limit: Limit) -> str:
-    return f"{limit.quantity} {counted(limit)} per {limit.unit.lower()}"

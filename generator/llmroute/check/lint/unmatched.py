@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
-from typing import Final
 
 from llmroute import codes, names
 from llmroute.diagnostic import Diagnostic, Severity
 from llmroute.matching import takes
 from llmroute.plan import Match, Route, Selector
-
-_LONGEST_MODEL: Final = 256
-"""Bytes: the filter calls a longer one ``unknown``."""
 
 
 def check(route: Route) -> Iterator[Diagnostic]:
@@ -45,8 +41,8 @@ def _contradict(one: Selector, two: Selector) -> bool:
 
 def _never_has(route: Route, header: str, value: str) -> str:
     """Why a request cannot have ``value``; an empty string where it can."""
-    if header == names.MODEL_HEADER and len(value.encode()) > _LONGEST_MODEL:
-        return f"a model of more than {_LONGEST_MODEL} bytes is {names.UNKNOWN}"
+    if header == names.MODEL_HEADER and len(value.encode()) > names.MAX_MODEL_BYTES:
+        return f"a model of more than {names.MAX_MODEL_BYTES} bytes is {names.UNKNOWN}"
     api_key = route.identity.api_key
     # Of several Secrets some may be in the cluster only, with clients that the input does not show.
     known = dict(api_key.clients) if api_key and len(api_key.secrets) == 1 else {}
