@@ -9,12 +9,21 @@ import re2
 from llmroute.plan import Match, Selector
 
 
-def pattern(text: str) -> Any | None:
-    """The compiled RE2 expression; None for a text that is none."""
+def expression(text: str) -> Any:
+    """The compiled RE2 expression.
+
+    Raises:
+        re2.error: ``text`` is none.
+    """
     options = re2.Options()
     options.log_errors = False
+    return re2.compile(text, options)
+
+
+def pattern(text: str) -> Any | None:
+    """The same; None for a text that is none."""
     try:
-        return re2.compile(text, options)
+        return expression(text)
     except re2.error:
         return None
 

@@ -70,6 +70,9 @@ MAX_MODEL_BYTES: Final = 256
 MAX_CHARGE: Final = 1_000_000_000
 """Tokens; Envoy drops a ``hits_addend`` above it, so the filter clamps to it."""
 
+COUNTERS_PATH: Final = "/counters"
+"""Where ``llmroute run --status`` shows the embedded service's counters."""
+
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "llmroute"
 HASH_ANNOTATION: Final = f"{GROUP}/llmroute-hash"

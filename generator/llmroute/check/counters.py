@@ -40,12 +40,13 @@ def moved(old: Plan, new: Plan, target: Capabilities) -> tuple[Diagnostic, ...]:
 
     Pure; a route that is in one of the plans only has nothing to say.
     """
-    before = {_name(route): route for route in old.routes}
-    pairs = ((before[_name(route)], route) for route in new.routes if _name(route) in before)
+    before = {name_of(route): route for route in old.routes}
+    pairs = ((before[name_of(route)], route) for route in new.routes if name_of(route) in before)
     return tuple(finding for one, two in pairs for finding in _of_route(one, two, target))
 
 
-def _name(route: Route) -> tuple[str, str]:
+def name_of(route: Route) -> tuple[str, str]:
+    """Namespace and name: what makes a route the same before and after an edit."""
     return route.namespace or DEFAULT_NAMESPACE, route.name
 
 

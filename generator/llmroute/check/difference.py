@@ -6,10 +6,9 @@ import enum
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from llmroute.check.counters import by_place, moved
+from llmroute.check.counters import by_place, moved, name_of
 from llmroute.check.order import never_later
 from llmroute.diagnostic import Diagnostic
-from llmroute.lower import DEFAULT_NAMESPACE
 from llmroute.plan import Backend, Identity, Jwt, Limit, Plan, Route
 from llmroute.targets import Capabilities
 
@@ -69,13 +68,9 @@ class RouteChange:
 
 def difference(old: Plan, new: Plan, target: Capabilities) -> tuple[RouteChange, ...]:
     """Every route in which something differs, those of ``new`` first. What means the same is no difference."""
-    before, after = ({_name(route): route for route in plan.routes} for plan in (old, new))
+    before, after = ({name_of(route): route for route in plan.routes} for plan in (old, new))
     found = (_of_route(name, before.get(name), after.get(name), target) for name in {**after, **before})
     return tuple(each for each in found if each.change or each.limits or each.terms or each.counters)
-
-
-def _name(route: Route) -> tuple[str, str]:
-    return route.namespace or DEFAULT_NAMESPACE, route.name
 
 
 def _of_route(name: tuple[str, str], old: Route | None, new: Route | None, target: Capabilities) -> RouteChange:

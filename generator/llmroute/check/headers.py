@@ -10,6 +10,7 @@ import re2
 
 from llmroute import codes, names
 from llmroute.diagnostic import Diagnostic
+from llmroute.matching import expression
 from llmroute.plan import Match, Plan, Selector
 from llmroute.settlement import prepays
 from llmroute.targets import Capabilities
@@ -90,10 +91,8 @@ def _value(selector: Selector) -> Iterator[Diagnostic]:
         message = f"the {match.value} match on {selector.header} needs a value"
         yield Diagnostic(codes.MATCH_VALUE, selector.origin, message, "add value, or say type: Distinct")
     elif match is Match.REGEX:
-        options = re2.Options()
-        options.log_errors = False
         try:
-            re2.compile(value, options)
+            expression(value)
         except re2.error as error:
             reason = error.args[0] if error.args else ""
             reason = reason.decode() if isinstance(reason, bytes) else reason

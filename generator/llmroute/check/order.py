@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from dataclasses import astuple
 
-from llmroute.plan import Limit, Token, Weights
+from llmroute.plan import Limit
 
 
 def never_later(one: Limit, other: Limit) -> bool:
@@ -23,13 +23,4 @@ def never_later(one: Limit, other: Limit) -> bool:
 def _counts_as_much(one: Limit, other: Limit) -> bool:
     if one.kind is not other.kind:
         return False
-    return all(a >= b for a, b in zip(_of_each_token(one), _of_each_token(other), strict=True))
-
-
-def _of_each_token(limit: Limit) -> tuple[Decimal, ...]:
-    """What a token costs: of the prompt, from a cache, into a cache, of the completion, of reasoning."""
-    if isinstance(limit.counts, Weights):
-        weights = limit.counts
-        return (weights.prompt, weights.cached_prompt, weights.cache_write, weights.completion, weights.reasoning)
-    prompt, completion = Decimal(limit.counts is not Token.COMPLETION), Decimal(limit.counts is not Token.PROMPT)
-    return prompt, prompt, prompt, completion, completion
+    return all(a >= b for a, b in zip(astuple(one.costs), astuple(other.costs), strict=True))

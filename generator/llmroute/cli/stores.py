@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
+from llmroute import names
 from llmroute.cli.exits import Failure, Usage
 
 _WITHIN: Final = 5.0
@@ -112,7 +113,7 @@ class EmbeddedStore:
         del domain
         connection = http.client.HTTPConnection(self._place, timeout=_WITHIN)
         try:
-            connection.request("GET", "/counters")
+            connection.request("GET", names.COUNTERS_PATH)
             said = json.loads(connection.getresponse().read())
             return Reading({str(k): int(v) for k, v in said["counters"].items()}, float(said["now"]))
         except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -10,11 +10,10 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from llmroute import names
 from llmroute.limiter import Clock
 from llmroute.local.errors import StartError
 from llmroute.plan import Endpoint
-
-PATH = "/counters"
 
 
 @contextlib.contextmanager
@@ -26,7 +25,7 @@ def counters_endpoint(counters: Callable[[], Mapping[str, int]], clock: Clock, l
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if self.path != PATH:
+            if self.path != names.COUNTERS_PATH:
                 self.send_error(HTTPStatus.NOT_FOUND)
                 return
             body = json.dumps({"now": clock(), "counters": dict(counters())}).encode()

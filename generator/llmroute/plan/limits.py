@@ -95,10 +95,15 @@ class Limit:
     shadow: bool = False
 
     @property
+    def costs(self) -> Weights:
+        """What a token of each kind costs; without weights 1, or nothing where its kind is not counted."""
+        if isinstance(self.counts, Weights):
+            return self.counts
+        prompt, completion = Decimal(self.counts is not Token.COMPLETION), Decimal(self.counts is not Token.PROMPT)
+        return Weights(prompt, prompt, prompt, completion, completion)
+
+    @property
     def dearest(self) -> tuple[Decimal, Decimal]:
         """The most that a token of the prompt and one of the answer cost."""
-        if isinstance(self.counts, Weights):
-            weights = self.counts
-            prompt = max(weights.prompt, weights.cached_prompt, weights.cache_write)
-            return prompt, max(weights.completion, weights.reasoning)
-        return Decimal(self.counts is not Token.COMPLETION), Decimal(self.counts is not Token.PROMPT)
+        costs = self.costs
+        return max(costs.prompt, costs.cached_prompt, costs.cache_write), max(costs.completion, costs.reasoning)
