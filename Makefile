@@ -72,8 +72,8 @@ regenerate: $(STAMP) ## Write the generated files: the bundled filter, the schem
 	@$(BIN)/python -m tools.observability
 
 .PHONY: tools
-tools: $(STAMP) ## Find or build the pinned tools of the e2e stacks into .tools (ARGS="kind helm" for some)
-	@$(BIN)/python -m tools.fetch $(ARGS)
+tools: $(STAMP) ## Find or build the pinned tools of the e2e stacks into .tools (TOOLS="kind helm" for some)
+	@$(BIN)/python -m tools.fetch $(TOOLS)
 
 # Where `make e2e` runs: kind, docker, standalone, process or local.
 STACK ?= kind
