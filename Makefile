@@ -106,6 +106,10 @@ install-example: doctor ## Apply an example to the current cluster, if it lacks 
 	@test -f manifests/examples/$(NAME)/llmroute.yaml || { echo "NAME= is one of: $$(ls manifests/examples | xargs)" >&2; exit 1; }
 	@set -o pipefail; $(BIN)/llmroute generate manifests/examples/$(NAME)/llmroute.yaml | $(KUBECTL) apply -f -
 
+.PHONY: soak
+soak: tools ## Ten minutes on Envoy Gateway, parts killed; in the end every counter is the ledger's: ARGS="--page" writes docs/reliability.md
+	@$(BIN)/python -m e2e.soak $(ARGS)
+
 CASES := e2e/test_original_cases.py e2e/test_headers.py e2e/test_charges.py e2e/test_streams.py e2e/test_bypasses.py
 
 .PHONY: equality

@@ -41,10 +41,19 @@ class Try:
     seconds: float
 
 
-def request(user: str, *, stream: bool, script: Script | None = None, mark: str = "", words: str = "") -> bytes:
-    """A chat completion, as it goes over the wire."""
+def request(
+    user: str,
+    *,
+    stream: bool,
+    script: Script | None = None,
+    mark: str = "",
+    words: str = "",
+    model: str = MODEL,
+    **more: object,
+) -> bytes:
+    """A chat completion, as it goes over the wire; ``more`` stands in its body, too."""
     messages = [{"role": "user", "content": words}] if words else []
-    content = json.dumps({"model": MODEL, "messages": messages, "stream": stream}).encode()
+    content = json.dumps({"model": model, "messages": messages, "stream": stream} | more).encode()
     headers = {
         "host": "gateway",
         "content-type": "application/json",
@@ -85,6 +94,19 @@ class Wire:
         """Read the rest, so that the connection can be used again."""
         while DONE in self.got and not self.got.endswith(_LAST_CHUNK):
             self._read()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the gateway has closed it since the last answer."""
+        self._socket.settimeout(0)
+        try:
+            return not self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            return True
+        finally:
+            self._socket.settimeout(WITHIN)
 
     def _ended(self) -> bool:
         head, blank, body = self.got.partition(b"\r\n\r\n")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -15,11 +18,11 @@ _WITHIN: Final = 5.0
 
 
 class Counters:
-    """Runs the Valkey while the ``with`` block lasts."""
+    """Runs the Valkey while the ``with`` block lasts; with a ``folder`` it writes every count to disk there."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
         self._exits = contextlib.ExitStack()
-        self._valkey = ValkeyProcess()
+        self._valkey = ValkeyProcess(folder, persist=folder is not None)
         self._client: Any = None  # redis types its commands for both its clients, the asynchronous one too
 
     def __enter__(self) -> Self:
@@ -43,6 +46,12 @@ class Counters:
     def get(self, key: str) -> int:
         """A counter by its full key; 0 where nothing was counted."""
         return int(self._client.get(key) or 0)
+
+    def crash(self) -> None:
+        """It is killed and starts again, on what is on disk."""
+        os.kill(self._valkey.pid, signal.SIGKILL)
+        self._valkey.stop()
+        self._valkey.start()
 
     def reset(self) -> None:
         """Forget every count."""

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -24,7 +26,7 @@ from e2e.stacks.host_documents import Document, Host, host_documents
 from e2e.stacks.in_force import missing
 from e2e.stacks.protocol import Unavailable
 from e2e.stacks.tools import tool
-from llmroute.conformance.adapters.outage import ProcessOutage
+from llmroute.conformance.adapters.outage import ProcessOutage, killed
 from llmroute.conformance.upstream import ScriptedUpstream
 from llmroute.conformance.windows import window_start
 from llmroute.diagnostic import has_errors
@@ -47,7 +49,8 @@ _LOG_LINES: Final = 60
 class StandaloneStack:
     """One Envoy Gateway at a time; each policy gets a new one, as it holds on to removed fields (PLATFORM 6.8)."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        """``durable``: counters outlive their Valkey's end, on disk."""
         try:
             envoy_binary()
             valkey_binary()
@@ -58,12 +61,14 @@ class StandaloneStack:
             raise Unavailable(f"Envoy Gateway needs ports that are taken: {', '.join(taken)}")
         self.upstream = ScriptedUpstream()
         self._counters = Counters()
+        self._durable = durable
         self._stack = contextlib.ExitStack()
         self._gateway_stack = contextlib.ExitStack()
         self._home = Path()
         self._gateway: EnvoyGatewayProcess | None = None
         self._ratelimit: GatewayRatelimit | None = None
         self._limits: Sequence[GatewayLimit] = ()
+        self._written: Sequence[Document] = ()
         self.fail_closed = True
         self._policy: str | None = None
         self._closed = True
@@ -75,6 +80,8 @@ class StandaloneStack:
             self._home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmroute-standalone-")))
             make_home(self._programs["envoy-gateway"], self._home, pins()["ENVOY"])
             stack.enter_context(self.upstream)
+            if self._durable:
+                self._counters = Counters(self._home / "counters")
             stack.enter_context(self._counters)
             stack.push(self._gateway_stack)
             self._stack = stack.pop_all()
@@ -94,6 +101,33 @@ class StandaloneStack:
         """Of the ratelimit service."""
         assert self._ratelimit
         return ProcessOutage(self._ratelimit)
+
+    def kills(self) -> Mapping[str, Callable[[], None]]:
+        """Its parts: each is killed as by a crash, and serves again on return. Of a stack that is durable."""
+        return {
+            "ratelimit": self._kill_ratelimit,
+            "Redis, and ratelimit after it": self._kill_counters,
+            "Envoy Gateway with its Envoy": self._kill_gateway,
+        }
+
+    def _kill_ratelimit(self) -> None:
+        assert self._ratelimit
+        with killed(self.outage()):
+            pass
+
+    def _kill_counters(self) -> None:
+        """And ratelimit: it fails a call on each connection that it kept (docs/operations.md)."""
+        with killed(self.outage()):
+            self._counters.crash()
+
+    def _kill_gateway(self) -> None:
+        assert self._gateway
+        assert self._ratelimit
+        os.killpg(self._gateway.pid, signal.SIGKILL)
+        self._gateway.stop()
+        self._gateway.start()
+        self._wait_until_in_force(self._gateway, self._written)
+        self._ratelimit.wait_until_wanted()
 
     def apply(self, policy: str) -> None:
         """Restart everything but Valkey for the policy, unless it is in force already; empty the counters.
@@ -126,6 +160,7 @@ class StandaloneStack:
         generated = [document for a in compiled.artifacts for document in yaml.safe_load_all(a.text) if document]
         documents = host_documents(generated, compiled.plan, self._host)
         self._limits = limits_of(documents)
+        self._written = documents
         return documents
 
     def _serve(self, policy: str) -> None:
