@@ -50,3 +50,5 @@ def _needs(fixture: Fixture) -> Iterator[Feature]:
         yield Feature.FORCED_USAGE
     if fixture.numbers.source == "estimated":
         yield Feature.ESTIMATES
+    if fixture.numbers.cached:
+        yield Feature.CACHED
