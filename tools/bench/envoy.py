@@ -12,8 +12,9 @@ from typing import Any, Final
 from llmroute.local.envoy import EnvoyProcess
 from llmroute.render.lua import filter_source
 from llmroute.render.yaml import dump
-from tools.bench.filter import Row, spread
+from tools.bench.filter import Row
 from tools.proc import cpu_seconds
+from tools.spread import spread
 
 HERE: Final = Path(__file__).parent
 CONNECTIONS: Final = 16
