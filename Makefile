@@ -130,6 +130,13 @@ check-services: $(STAMP) ## Check what happens to counters when Redis goes, how 
 check-suite: $(STAMP) ## Check the conformance suite: the command, and that a defect on purpose turns the right cases red
 	@$(BIN)/python -m pytest e2e/test_conformance_defects.py tests/cli/test_conformance.py -m slow --enforce -n 2 $(ARGS)
 
+# How often `make check-equal-runs` runs the suite.
+RUNS ?= 20
+
+.PHONY: check-equal-runs
+check-equal-runs: $(STAMP) ## Check that the conformance suite says the same in each of 20 runs: RUNS=3 for less
+	@$(BIN)/python -m tools.equal_runs $(RUNS)
+
 .PHONY: check-package
 check-package: $(STAMP) ## Check what is shipped: builds are reproducible, and the wheel works alone
 	@$(BIN)/python -m pytest tests/cli/test_packaging.py -m slow --enforce -n 2 $(ARGS)
