@@ -141,6 +141,12 @@ check-equal-runs: $(STAMP) ## Check that the conformance suite says the same in 
 check-package: $(STAMP) ## Check what is shipped: builds are reproducible, and the wheel works alone
 	@$(BIN)/python -m pytest tests/cli/test_packaging.py -m slow --enforce -n 2 $(ARGS)
 
+EXAMPLES := $(or $(N),200)
+
+.PHONY: properties
+properties: $(STAMP) ## Hold random traffic on random policies, in a real Envoy, against the reference limiter: N=200
+	@$(BIN)/python -m pytest e2e/test_traffic.py -m slow --enforce -n 2 --examples $(EXAMPLES) $(ARGS)
+
 # Cases of `make fuzz`. SEED= repeats a run, ENGINE=lua51 takes the other engine.
 N ?= 1000000
 

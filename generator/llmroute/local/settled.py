@@ -32,8 +32,8 @@ def connections(envoy: EnvoyProcess) -> int:
     return _gauges(envoy)[_CONNECTIONS]
 
 
-def settle(envoy: EnvoyProcess, still_open: int | None = None, within: float = WITHIN) -> None:
-    """Wait until no answer is under way and no call to the rate limit service either.
+def settle(envoy: EnvoyProcess, still_open: int | None = None, *, under_way: int = 0, within: float = WITHIN) -> None:
+    """Wait until no call to the rate limit service is under way, and no answer but so many (``under_way``).
 
     ``still_open``: at most so many connections are open then. A connection closes after its streams are destroyed, so
     for those that were closed this is exact; None leaves connections aside, for clients that keep theirs.
@@ -48,7 +48,7 @@ def settle(envoy: EnvoyProcess, still_open: int | None = None, within: float = W
         # A call that begins when a stream ends is to be seen in the look after that, as gauges are read one by one.
         if ended and not any(gauges[call] for call in _CALLS):
             return
-        ended = not gauges[_STREAMS] and (still_open is None or gauges[_CONNECTIONS] <= still_open)
+        ended = gauges[_STREAMS] <= under_way and (still_open is None or gauges[_CONNECTIONS] <= still_open)
         if time.monotonic() > deadline:
             busy = ", ".join(f"{name} is {value}" for name, value in gauges.items() if value)
             raise Unsettled(f"the gateway is not at rest after {within:g} s: {busy}")
