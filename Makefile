@@ -130,6 +130,10 @@ check-services: $(STAMP) ## Check what happens to counters when Redis goes, how 
 check-suite: $(STAMP) ## Check the conformance suite: the command, and that a defect on purpose turns the right cases red
 	@$(BIN)/python -m pytest e2e/test_conformance_defects.py tests/cli/test_conformance.py -m slow --enforce -n 2 $(ARGS)
 
+.PHONY: check-litellm
+check-litellm: $(STAMP) ## Check the suite at a real LiteLLM, which is installed on first use (a minute, 750 MB)
+	@$(BIN)/python -m pytest e2e/test_litellm.py -m slow --enforce $(ARGS)
+
 .PHONY: check-package
 check-package: $(STAMP) ## Check what is shipped: builds are reproducible, and the wheel works alone
 	@$(BIN)/python -m pytest tests/cli/test_packaging.py -m slow --enforce -n 2 $(ARGS)
