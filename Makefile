@@ -141,6 +141,10 @@ RUNS ?= 20
 check-equal-runs: $(STAMP) ## Check that the conformance suite says the same in each of 20 runs: RUNS=3 for less
 	@$(BIN)/python -m tools.equal_runs $(RUNS)
 
+.PHONY: check-litellm
+check-litellm: $(STAMP) ## Check the suite at a real LiteLLM, which is installed on first use (a minute, 750 MB)
+	@$(BIN)/python -m pytest e2e/test_litellm.py -m slow --enforce $(ARGS)
+
 .PHONY: check-package
 check-package: $(STAMP) ## Check what is shipped: builds are reproducible, and the wheel works alone
 	@$(BIN)/python -m pytest tests/cli/test_packaging.py -m slow --enforce -n 2 $(ARGS)
