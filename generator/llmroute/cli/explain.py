@@ -130,14 +130,23 @@ def _lines(route: Route, answer: Asked | TurnedAway, target: Capabilities, found
     yield f"  goes to: {answer.backend.name}"
     limits = explained(route, answer, target, found.now)
     if found.counters is not None:
-        full = [each for each in map(found.of, limits) if each and each.state == "refused"]
-        by = " and ".join(str(each.counter.place) for each in full)
-        yield f"  now:     {f'refused, by limit {by}' if full else 'no limit that applies is used up'}"
+        yield f"  now:     {_verdict([each for each in map(found.of, limits) if each])}"
     for each in limits:
         yield ""
         yield from _of_limit(route, each, found.of(each))
     if all(each.why_not for each in limits):
         yield "  no limit applies: the request is admitted and not counted"
+
+
+def _verdict(limits: Sequence[Live]) -> str:
+    """Of the limits that apply. An empty Redis, and one whose counters have the names of another target, look alike."""
+    full = " and ".join(str(each.counter.place) for each in limits if each.state == "refused")
+    if full:
+        return f"refused, by limit {full}"
+    unmoved = limits and not any(each.used for each in limits)
+    return "no limit that applies is used up" + (
+        "; nothing is counted under the names of this --target" if unmoved else ""
+    )
 
 
 def _of_limit(route: Route, each: Explained, live: Live | None) -> Iterator[str]:
