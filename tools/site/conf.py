@@ -13,8 +13,6 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 CONTENTS: Final = "docs/README"
 """The page that lists all others."""
-MADE_ELSEWHERE: Final = ("docs/reliability", "docs/testing")
-"""Pages that stand at the end of the contents as soon as they are there."""
 
 project = "llmroute"
 html_title = "llmroute"
@@ -41,8 +39,7 @@ def tables_of_contents(contents: str) -> str:
     for heading, below in re.findall(r"^## (.+)\n((?:(?!## ).*\n)*)", contents, re.MULTILINE):
         pages = re.findall(r"^- \[.+?\]\(([^)#]+)\.md\)", below, re.MULTILINE)
         parts.append(_toctree(heading, [_document(page) for page in pages]))
-    there = [page for page in MADE_ELSEWHERE if (ROOT / f"{page}.md").is_file() and f"/{page}" not in "".join(parts)]
-    return "\n".join([*parts, _toctree("More", there)] if there else parts)
+    return "\n".join(parts)
 
 
 def _document(link: str) -> str:
