@@ -156,9 +156,26 @@ check-services: $(STAMP) ## Check what happens to counters when Redis goes, how 
 check-suite: $(STAMP) ## Check the conformance suite: the command, and that a defect on purpose turns the right cases red
 	@$(BIN)/python -m pytest e2e/test_conformance_defects.py tests/cli/test_conformance.py -m slow --enforce -n 2 $(ARGS)
 
+# How often `make check-equal-runs` runs the suite.
+RUNS ?= 20
+
+.PHONY: check-equal-runs
+check-equal-runs: $(STAMP) ## Check that the conformance suite says the same in each of 20 runs: RUNS=3 for less
+	@$(BIN)/python -m tools.equal_runs $(RUNS)
+
+.PHONY: check-litellm
+check-litellm: $(STAMP) ## Check the suite at a real LiteLLM, which is installed on first use (a minute, 750 MB)
+	@$(BIN)/python -m pytest e2e/test_litellm.py -m slow --enforce $(ARGS)
+
 .PHONY: check-package
 check-package: $(STAMP) ## Check what is shipped: builds are reproducible, and the wheel works alone
 	@$(BIN)/python -m pytest tests/cli/test_packaging.py -m slow --enforce -n 2 $(ARGS)
+
+EXAMPLES := $(or $(N),200)
+
+.PHONY: properties
+properties: $(STAMP) ## Hold random traffic on random policies, in a real Envoy, against the reference limiter: N=200
+	@$(BIN)/python -m pytest e2e/test_traffic.py -m slow --enforce -n 2 --examples $(EXAMPLES) $(ARGS)
 
 # Cases of `make fuzz`. SEED= repeats a run, ENGINE=lua51 takes the other engine.
 N ?= 1000000

@@ -34,5 +34,14 @@ def _made(name: str) -> Adapter:
     return adapter_of(name, STACKS[name]())
 
 
-ADAPTERS: Final[Mapping[str, Callable[[], Adapter]]] = {name: partial(_made, name) for name in STACKS}
+def _litellm() -> Adapter:
+    from e2e.litellm.adapter import LiteLLM  # it installs what it needs
+
+    return LiteLLM()
+
+
+ADAPTERS: Final[Mapping[str, Callable[[], Adapter]]] = {
+    **{name: partial(_made, name) for name in STACKS},
+    "litellm": _litellm,
+}
 """Constructors by name; each raises ``Unavailable`` where the stack cannot run."""

@@ -11,7 +11,7 @@ from e2e.stacks import Stack
 from llmroute.conformance.applies import lacking
 from llmroute.conformance.case import Case
 from llmroute.conformance.environment import own_features
-from llmroute.conformance.reading import read_for
+from llmroute.conformance.reading import read_at
 from llmroute.conformance.report.text import explained
 from llmroute.conformance.runner import Outcome, run_case
 
@@ -25,7 +25,7 @@ def runner(stack: Stack, config: pytest.Config) -> RunCase:
     def run(case: Case) -> None:
         if reason := lacking(case, adapter.admission, adapter.features | own_features()):
             pytest.skip(f"missing capability: {reason}")
-        read = read_for(case, adapter.admission)
+        read = read_at(case, adapter)
         with adapter.serve(read.policy, fail_open=read.fail_open) as gateway:
             result = run_case(read, gateway, adapter)
         if result.outcome is not Outcome.PASSED:

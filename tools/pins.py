@@ -23,3 +23,12 @@ def cache_root() -> Path:
     """Where this project caches."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "llmroute"
+
+
+def take_place(fresh: Path, target: Path) -> None:
+    """Move a finished folder to its place in the cache; another process may have been there first."""
+    try:
+        fresh.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise

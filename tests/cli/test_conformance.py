@@ -141,7 +141,10 @@ def test_ctrl_c(program: list[str], environment: dict[str, str], tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--stack", "moon"], "--stack moon: there are local, process, standalone, docker, kind, and MODULE:NAME"),
+        (
+            ["--stack", "moon"],
+            "--stack moon: there are local, process, standalone, docker, kind, litellm, and MODULE:NAME",
+        ),
         (["--stack", "local", "--gateway", "http://a:1"], "--stack and --gateway: one of them"),
         (["--gateway", "https://a"], "--gateway https://a: give http://HOST:PORT, with a path at the most"),
         (["--case", "nothing"], "--case nothing: there is no such case; --list has them all"),

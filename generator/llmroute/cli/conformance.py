@@ -23,7 +23,7 @@ from llmroute.conformance.case import Case, Profile
 from llmroute.conformance.cases import chosen
 from llmroute.conformance.features import Admission, Feature
 from llmroute.conformance.plan_page import plan
-from llmroute.conformance.reading import read_for
+from llmroute.conformance.reading import read_at
 from llmroute.conformance.report import BY_SUFFIX, FORMATS
 from llmroute.conformance.report.document import made
 from llmroute.conformance.runner import Outcome, Result, run
@@ -204,8 +204,8 @@ def _adapter(  # noqa: PLR0913, PLR0917 one parameter per option
 ) -> Adapter:
     if gateway is None:
         name = stack or find.LOCAL
-        if ":" not in name and name not in (find.LOCAL, *find.REPOSITORY):
-            raise Usage(f"--stack {name}: there are {', '.join((find.LOCAL, *find.REPOSITORY))}, and MODULE:NAME")
+        if ":" not in name and name not in find.NAMES:
+            raise Usage(f"--stack {name}: there are {', '.join(find.NAMES)}, and MODULE:NAME")
         return find.adapter(name, Path.cwd())
     if stack is not None:
         raise Usage("--stack and --gateway: one of them")
@@ -218,7 +218,7 @@ def _adapter(  # noqa: PLR0913, PLR0917 one parameter per option
 def _one_policy_or_a_place(adapter: ByHand, cases: Iterable[Case]) -> None:
     """One gateway without a place for the policy in its URL has one policy."""
     applying = [case for case in cases if not lacking(case, adapter.admission, adapter.features)]
-    policies = {read_for(case, adapter.admission).policy for case in applying}
+    policies = {read_at(case, adapter).policy for case in applying}
     if len(policies) > 1 and POLICY not in adapter.url:
         remedy = f"say {POLICY} where the URL has a policy's id, or choose a --case"
         raise Usage(f"--gateway {adapter.url}: these cases need {len(policies)} policies; {remedy}")

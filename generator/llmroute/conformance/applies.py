@@ -60,6 +60,8 @@ def needs_of(case: Case) -> frozenset[Feature]:
     found |= {feature for step in case.steps for feature in _of_step(step)}
     found |= {Feature.ROUTES} if len(plan.routes) > 1 else set()
     found |= {Feature.FAIL_OPEN} if case.fail_open else set()
+    nobody = any(request.user is None for step in case.steps for request in requests_of(step))
+    found |= {Feature.ANONYMOUS} if nobody and Feature.REQUIRED_USER not in found else set()
     found |= {Feature.RESET} if _shares(case) else set()
     found |= {Feature.COUNTERS} if not _shown(case) else set()
     return case.needs | found
@@ -71,8 +73,16 @@ def lacking(case: Case, admission: Admission, features: frozenset[Feature]) -> s
         return f"the gateway admits while {admission}"
     if admission is Admission.UP_TO and _zero(case):
         return f"no quantity refuses everything where requests are admitted while {admission}"
+    if admission is Admission.HELD and case.admission is None and _crowd_of_tokens(case):
+        return f"holds of requests at one time add up where requests are admitted while {admission}"
     missing = sorted(needs_of(case) - features)
     return f"missing: {', '.join(missing)}" if missing else ""
+
+
+def _crowd_of_tokens(case: Case) -> bool:
+    """Whether it has requests at one time pass that a gateway without holds lets pass."""
+    together = any(isinstance(step, Together) for step in case.steps)
+    return together and any(limit.kind is Kind.TOKENS for limit in limits_of(plan_of(case)))
 
 
 def _zero(case: Case) -> bool:
@@ -102,6 +112,8 @@ def _of_selector(selector: Selector) -> Iterator[Feature]:
         yield Feature.PATTERNS
     if selector.header == names.MODEL_HEADER:
         yield Feature.OF_MODELS
+        if selector.value == names.UNKNOWN:
+            yield Feature.ANY_REQUEST
     elif selector.header != names.USER_HEADER or selector.match is not Match.DISTINCT:
         yield Feature.OF_HEADERS
 

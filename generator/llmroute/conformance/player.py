@@ -12,7 +12,7 @@ from http.client import HTTPResponse
 from typing import Final
 
 from llmroute.conformance import checks
-from llmroute.conformance.adapters.protocol import Adapter, Gateway
+from llmroute.conformance.adapters.protocol import Adapter, Away, Gateway
 from llmroute.conformance.applies import limits_of, plan_of
 from llmroute.conformance.case import (
     Act,
@@ -37,6 +37,7 @@ from llmroute.conformance.rows import SSE
 from llmroute.conformance.together import Flight, of_flights
 from llmroute.conformance.upstream import Break, Chunk, Script
 from llmroute.conformance.windows import window_start
+from llmroute.plan import Kind
 
 _DONE: Final = {Act.KILL: Act.START, Act.FREEZE: Act.THAW}
 """What makes up for an act."""
@@ -147,14 +148,23 @@ class Player:
             return  # who hangs tells nothing; the step after it has every counter
         if Feature.COUNTERS in self.adapter.features:
             within = 0.0 if at_once else self.within
-            yield from (self._reads(key, due, within) for key, due in self.booked.items())
+            try:
+                yield from (self._reads(key, due, within) for key, due in self.booked.items() if self._can_tell(key))
+            except Away:
+                if not self._away:
+                    raise  # the step after an outage has every counter, and after it there is none
         elif moved:
             time.sleep(self.adapter.settles)  # such a gateway says how soon a charge lands; nothing else tells
 
+    def _can_tell(self, key: Key) -> bool:
+        """Whether the case knows what a counter must read: not every gateway counts a request that it refuses."""
+        of_requests = limits_of(plan_of(self.case))[key[0]].kind is Kind.REQUESTS
+        return not of_requests or Feature.REFUSED_REQUESTS in self.adapter.features
+
     def _reads(self, key: Key, due: int, within: float) -> Check:
-        """A counter once it is ``due``, or what it is after all: a charge lands just after its answer."""
+        """A counter once it is ``due``, or what it is after all: charges land, and holds end, just after the answer."""
         place, values = key
-        wait_for(lambda: self.gateway.used(place, *values) >= due, within)
+        wait_for(lambda: self.gateway.used(place, *values) == due, within)
         of = f" of {', '.join(values)}".replace(self.user, OWN) if values else ""
         return Check(f"limit {place + 1} has counted{of}", due, self.gateway.used(place, *values))
 

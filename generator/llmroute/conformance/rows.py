@@ -14,6 +14,9 @@ STREAM: Final = {"stream": True, "stream_options": {"include_usage": True}}
 UNASKED: Final = {"stream": True}
 SSE: Final = {"content-type": "text/event-stream"}
 _JSON: Final = {"content-type": "application/json"}
+CLAUDE: Final = "claude-sonnet-4-5"
+MESSAGES: Final[Mapping[str, Any]] = {"path": "/v1/messages", "model": CLAUDE, "body": {"max_tokens": 64}}
+"""Of a row: a request of Anthropic's API."""
 PROMPT: Final = -(-len(json.dumps(list(HELLO))) // 4)
 """What the prompt of a row is estimated at."""
 
@@ -21,9 +24,17 @@ Reported = int | tuple[int, int, int] | Script
 """A total; prompt, completion and total; or all that the upstream does."""
 
 
-def usage(total: int, prompt: int = 13, completion: int = 12) -> dict[str, Any]:
-    """A usage object; the total need not be the sum."""
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total}
+def usage(total: int, prompt: int | None = None, completion: int | None = None) -> dict[str, Any]:
+    """A usage object. The total is the sum, but where both parts are given."""
+    prompt = total // 2 if prompt is None else prompt
+    parts = {"prompt_tokens": prompt, "completion_tokens": total - prompt if completion is None else completion}
+    return {**parts, "total_tokens": total}
+
+
+def saying(answer: str = "x", **more: Any) -> dict[str, Any]:
+    """A choice of a chat completion."""
+    message = {"role": "assistant", "content": answer}
+    return {"index": 0, "message": message, "finish_reason": "stop"} | more
 
 
 def script_of(reports: Reported) -> Script:
@@ -88,6 +99,13 @@ def api_of(path: str) -> Api:
 def reporting(body: Mapping[str, Any]) -> Script:
     """An answer with this body, for APIs that the upstream does not know."""
     return Script(body=body, headers=_JSON)
+
+
+def message(prompt: int, completion: int) -> Script:
+    """An answer of Anthropic's API."""
+    head = {"id": "msg_1", "type": "message", "role": "assistant", "model": CLAUDE, "stop_reason": "end_turn"}
+    content = {"content": [{"type": "text", "text": "x"}], "stop_sequence": None}
+    return reporting(head | content | {"usage": {"input_tokens": prompt, "output_tokens": completion}})
 
 
 def pieces(*parts: bytes) -> Script:

@@ -7,14 +7,14 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from llmroute.conformance.adapters.protocol import Adapter, Gateway
+from llmroute.conformance.adapters.protocol import Adapter, Gateway, Unfit
 from llmroute.conformance.applies import lacking, limits_of, plan_of
 from llmroute.conformance.case import Case
 from llmroute.conformance.environment import own_features
 from llmroute.conformance.exchange import WITHIN
 from llmroute.conformance.features import Feature
 from llmroute.conformance.player import Played, Player
-from llmroute.conformance.reading import read_for
+from llmroute.conformance.reading import read_at
 from llmroute.conformance.windows import wait_until_clear
 
 
@@ -41,7 +41,7 @@ class Result:
 def run(
     cases: Iterable[Case], adapter: Adapter, *, without: frozenset[Feature] = frozenset(), within: float = WITHIN
 ) -> Generator[Result, None, None]:
-    """The results as they come: skips first, then policy by policy. The adapter has been entered.
+    """The results as they come: most skips first, then policy by policy. The adapter has been entered.
 
     ``without``: features to do without, whoever has them. ``within``: seconds in which a charge must land.
     """
@@ -50,7 +50,7 @@ def run(
     reasons = {case.id: lacking(case, adapter.admission, features) for case in chosen}
     yield from (Result(case, Outcome.SKIPPED, reasons[case.id]) for case in chosen if reasons[case.id])
     groups: dict[tuple[str, bool], list[Case]] = {}
-    for case in (read_for(case, adapter.admission) for case in chosen if not reasons[case.id]):
+    for case in (read_at(case, adapter) for case in chosen if not reasons[case.id]):
         groups.setdefault((case.policy, case.fail_open), []).append(case)
     for (policy, fail_open), group in groups.items():
         yield from _served(group, policy, adapter, fail_open=fail_open, within=within)
@@ -62,6 +62,9 @@ def _served(
     context = adapter.serve(policy, fail_open=fail_open)
     try:
         gateway = context.__enter__()
+    except Unfit as lack:
+        yield from (Result(case, Outcome.SKIPPED, str(lack)) for case in cases)
+        return
     except Exception as error:  # noqa: BLE001 whatever keeps a gateway from coming up is what its cases report
         for case in cases:
             yield Result(case, Outcome.FAILED, f"the policy did not come in force: {error}")

@@ -10,7 +10,7 @@ import yaml
 
 from llmroute import __version__
 from llmroute.conformance.adapters.by_hand import ByHand, policy_id
-from llmroute.conformance.adapters.find import REPOSITORY, adapter
+from llmroute.conformance.adapters.find import FOREIGN, REPOSITORY, adapter
 from llmroute.conformance.adapters.protocol import Unavailable
 from llmroute.conformance.cases import all_cases, chosen
 from llmroute.conformance.features import Admission, Feature
@@ -32,7 +32,7 @@ def test_local() -> None:
     assert found.version == f"llmroute {__version__}, Envoy {pins()['ENVOY']}"
 
 
-@pytest.mark.parametrize("name", REPOSITORY)
+@pytest.mark.parametrize("name", [*REPOSITORY, *FOREIGN])
 def test_stacks_of_the_repository_are_not_in_the_package(name: str, tmp_path: Path) -> None:
     """Elsewhere it is said where they are."""
     with pytest.raises(Unavailable, match=f"--stack {name} is in llmroute's repository, not in the package: run this"):

@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
-from llmroute.conformance.applies import needs_of
+from llmroute.conformance.applies import lacking, needs_of
 from llmroute.conformance.case import Api, Case, Expect, Pass, Profile, Request, Seen, Send, Watch, values_of
 from llmroute.conformance.cases import chosen
 from llmroute.conformance.checks import Check, of_answer, of_bytes
@@ -166,7 +167,7 @@ def test_what_a_case_needs_is_found_out() -> None:
     assert needs(*plain, Pass(1.0)) == {Feature.CLOCK}
     assert needs(ok(1, body=UNASKED), refused()) == {Feature.FORCED_USAGE}
     assert needs(ok(1, body=STREAM), refused()) == set()
-    assert needs(*plain, refused(user=None)) == {Feature.RESET}
+    assert needs(*plain, refused(user=None)) == {Feature.RESET, Feature.ANONYMOUS}
     assert needs(*plain, refused(path="/v1/messages")) == {Feature.ANTHROPIC}
     watch = Watch(Request(), (b"a", b"b"), Expect((200,)), leaves=1)
     assert needs(*plain, watch) == {Feature.TRANSPARENT, Feature.EARLY_END}
@@ -193,5 +194,33 @@ def test_the_other_rule_lowers_quantities_and_what_is_said_of_them() -> None:
     assert read_for(case, Admission.BELOW) is case
     assert other.policy == case.policy.replace("quantity: 100", "quantity: 99")
     assert [s.expect.left for s in other.steps if isinstance(s, Send)] == [99, 0, None]
+    assert read_for(case, Admission.HELD, lambda *_: 3).policy == case.policy.replace("quantity: 100", "quantity: 102")
     (about,) = chosen(ids=["admits-up-to"])
     assert read_for(about, Admission.UP_TO) is about
+
+
+def test_a_rule_with_holds_raises_what_tokens_are_limited_to() -> None:
+    """By the hold of the request that is to be refused, less one; requests and 0 stay as they are."""
+    limits = rule(limit(10), limit(0), limit(5, "Request"), limit(100, unit="Day"), headers=USERS)
+    case = Case("c", "t", Profile.CORE, text(route(limits)), (ok(10, body={"n": 9}), refused()), "It.")
+
+    def hold(quantity: int, request: Request) -> int:
+        assert request.body == {}, "of what is refused"
+        return 1 + quantity // 4
+
+    documents = yaml.safe_load(read_for(case, Admission.HELD, hold).policy)
+    (backend,) = documents["spec"]["backends"]
+    (only,) = backend["trafficPolicy"]["rateLimit"]["rules"]
+    assert [each["quantity"] for each in only["limits"]] == [13, 0, 5, 103], "13 // 4 and 10 are 13"
+    with pytest.raises(ValueError, match="has to say how much it holds"):
+        read_for(case, Admission.HELD)
+
+
+def test_requests_at_one_time_are_not_asked_of_a_gateway_with_holds() -> None:
+    """Of limits of tokens; of requests they are."""
+    crowd, exact = chosen(ids=["KU-15"])[0], chosen(ids=["TZ-06"])[0]
+    everything = frozenset(Feature)
+    assert lacking(crowd, Admission.HELD, everything) == (
+        "holds of requests at one time add up where requests are admitted while used + hold <= limit"
+    )
+    assert lacking(exact, Admission.HELD, everything) == ""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from llmroute.conformance.adapters.protocol import Unfit
 from llmroute.conformance.applies import needs_of
 from llmroute.conformance.case import Case, Counted, Profile, Together
 from llmroute.conformance.cases import all_cases, chosen
@@ -38,7 +39,7 @@ def wrong(result: Result) -> list[Check]:
     return [check for played in result.played for check in played.checks if not check.ok]
 
 
-@pytest.mark.parametrize("rule", Admission)
+@pytest.mark.parametrize("rule", [Admission.BELOW, Admission.UP_TO])
 def test_an_honest_gateway_passes(rule: Admission) -> None:
     """All core cases that it can be asked, with either rule; the others are skips that name what is missing."""
     adapter = FakeAdapter(admission=rule, defects={"up_to": rule is Admission.UP_TO})
@@ -122,6 +123,12 @@ def test_a_gateway_that_does_not_come_up_fails_its_cases() -> None:
     """With what was raised; the run goes on."""
     found = results(FakeAdapter(broken=OSError("no port")), made(ok(10)))["made"]
     assert (found.outcome, found.reason) == (Outcome.FAILED, "the policy did not come in force: no port")
+
+
+def test_a_policy_that_a_gateway_has_no_words_for_is_a_skip() -> None:
+    """With the gateway's reason, and the run goes on."""
+    found = results(FakeAdapter(broken=Unfit("it has no days")), made(ok(10)))["made"]
+    assert (found.outcome, found.reason, found.played) == (Outcome.SKIPPED, "it has no days", ())
 
 
 def test_one_gateway_for_each_policy() -> None:

@@ -17,6 +17,10 @@ from llmroute.local.envoy import envoy_version
 LOCAL: Final = "local"
 REPOSITORY: Final = ("process", "standalone", "docker", "kind")
 """Stacks of the repository: they take more than a Python package can bring along."""
+FOREIGN: Final = ("litellm",)
+"""Gateways of others that the repository has an adapter for."""
+NAMES: Final = (LOCAL, *REPOSITORY, *FOREIGN)
+"""All that have a name."""
 _THERE: Final = "e2e.adapters"
 
 
@@ -33,8 +37,8 @@ def adapter(name: str, folder: Path) -> Adapter:
     module, colon, attribute = name.partition(":")
     if colon:
         return _imported(module, attribute, folder)
-    if name not in REPOSITORY:
-        known = ", ".join((LOCAL, *REPOSITORY))
+    if name not in NAMES:
+        known = ", ".join(NAMES)
         raise Unavailable(f"there is no stack {name}; there are {known}, and MODULE:NAME for an adapter of your own")
     return _of_repository(name, folder)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from llmroute.conformance.adapters.protocol import Outage
-from llmroute.local.ratelimit import RatelimitProcess
+from llmroute.local.processes import ManagedProcess
 from llmroute.local.ratelimit_service import EmbeddedRateLimit
 
 _WITHIN: Final = 10.0
@@ -25,11 +25,11 @@ def _state(thread: Path) -> str:
     return (thread / "stat").read_text("ascii").rpartition(")")[2].split()[0]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class ProcessOutage:
-    """Of the real service."""
+    """Of a process that counts: the real service, or a Redis."""
 
-    service: RatelimitProcess
+    service: ManagedProcess
 
     def kill(self) -> None:
         """As a crash would."""
@@ -47,7 +47,7 @@ class ProcessOutage:
         deadline = time.monotonic() + _WITHIN
         while any(_state(thread) not in "Tt" for thread in Path(f"/proc/{self.service.pid}/task").iterdir()):
             if time.monotonic() > deadline:
-                raise TimeoutError(f"the rate limit service runs on {_WITHIN} s after SIGSTOP")
+                raise TimeoutError(f"{self.service.name} runs on {_WITHIN} s after SIGSTOP")
             time.sleep(_STEP)
 
     def thaw(self) -> None:

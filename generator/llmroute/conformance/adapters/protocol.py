@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from llmroute.conformance.case import Request
 from llmroute.conformance.features import Admission, Feature
 from llmroute.conformance.upstream import Served
 
 
 class Unavailable(Exception):  # noqa: N818 it is no error of the gateway's
     """The gateway cannot run here; the message names what is missing."""
+
+
+class Unfit(Exception):  # noqa: N818 it is no error of the gateway's
+    """A policy is of a kind that the gateway has no words for; the message says what it cannot say."""
+
+
+class Away(Exception):  # noqa: N818 it is what a case wanted
+    """Counters cannot be read while the service that has them is away."""
 
 
 class Upstream(Protocol):
@@ -70,7 +79,11 @@ class Gateway(Protocol):
         ...
 
     def used(self, limit: int, *values: str) -> int:
-        """(COUNTERS) What a limit, by its place in the policy, has counted for these values of its Distinct headers."""
+        """(COUNTERS) What a limit, by its place in the policy, has counted for these values of its Distinct headers.
+
+        Raises:
+            Away: the counters have gone with the service that an outage took away.
+        """
         ...
 
     def reset(self) -> None:
@@ -129,9 +142,21 @@ class Adapter(Protocol):
         """A gateway with this policy (an LLMRoute, as YAML) in force; it stays so until the context ends.
 
         ``fail_open`` is asked for where the adapter has that feature.
+
+        Raises (on entering):
+            Unfit: the gateway cannot say such limits; its cases are skipped with that reason.
         """
         ...
 
     def __enter__(self) -> object: ...
 
     def __exit__(self, *_: object) -> None: ...
+
+
+@runtime_checkable
+class Holding(Protocol):
+    """An adapter that declares ``Admission.HELD``: how much its gateway holds of a limit for a request under way."""
+
+    def hold(self, quantity: int, request: Request) -> int:
+        """Tokens held for a request, by the least quantity of the limits of tokens that it is under."""
+        ...

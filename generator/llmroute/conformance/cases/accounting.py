@@ -23,6 +23,7 @@ from llmroute.conformance.rows import (
     passed,
     pieces,
     refused,
+    saying,
     streaming,
     usage,
 )
@@ -41,11 +42,18 @@ REPORTED: Final[Mapping[str, tuple[Mapping[str, Any], int]]] = {
     "large": (usage(999_999), 999_999),
 }
 """A usage as it is reported, and what it is charged."""
+_CALLS: Final = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [
+        {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"usage": {"total_tokens": 1}}'}}
+    ],
+}
 TOP_LEVEL: Final[Mapping[str, Mapping[str, Any]]] = {
-    "in-text": {"choices": [{"message": {"content": '"usage":{"total_tokens":1}'}}], "usage": usage(50)},
-    "in-tool-call": {"choices": [{"tool_calls": [{"arguments": {"usage": {"total_tokens": 1}}}]}], "usage": usage(50)},
-    "nested-after": {"usage": usage(50), "choices": [{"usage": {"total_tokens": 1}}]},
-    "inside-usage": {"usage": {"details": {"total_tokens": 1}, **usage(50)}},
+    "in-text": {"choices": [saying('"usage":{"total_tokens":1}')], "usage": usage(50)},
+    "in-tool-call": {"choices": [saying(message=_CALLS)], "usage": usage(50)},
+    "nested-after": {"usage": usage(50), "choices": [saying(usage={"total_tokens": 1})]},
+    "inside-usage": {"usage": {"details": {"total_tokens": 1}, **usage(50)}, "choices": [saying()]},
 }
 """Answers of 50 tokens, in which a model plays usage."""
 ERRORS: Final = (400, 401, 404, 429, 500, 503)
@@ -72,14 +80,16 @@ def _reported() -> Iterator[Case]:
         yield made(
             f"reported-{name}",
             f"a usage as it is reported: {name.replace('-', ' ')}",
-            steps=(ok(Script(usage=reported), charged), ok(1)),
+            # A charge of 1 for nothing would pass for the charge of an answer of 1 that follows it.
+            steps=(ok(Script(usage=reported), charged), ok(3)),
         )
     for name, body in TOP_LEVEL.items():
         script = Script(body=json.dumps(body, indent=1), headers=_JSON)
         yield made(f"top-level-{name}", f"only the usage of the answer itself counts: {name.replace('-', ' ')}",
                    steps=(ok(script, 50), ok(1)), sources=("N-02",))  # fmt: skip
-    long = Script(chunks=(Chunk(b'{"choices":[{"message":{"content":"'), Chunk(b'0123456789\\n\\"x', times=100_000),
-                          Chunk(b'"}}],"usage":{"total_tokens":7}}')))  # fmt: skip
+    long = Script(chunks=(Chunk(b'{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"'),
+                          Chunk(b'0123456789\\n\\"x', times=100_000),
+                          Chunk(b'"}}],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}')))  # fmt: skip
     yield made("long-answer", "an answer of 1.4 MB is charged as it reports at its end", steps=(ok(long, 7), ok(1)))
     body = {"model": "m", "messages": list(HELLO), "pad": "x" * 500_000}
     yield made("long-request", "a request of 500 KB is charged as its answer reports",
@@ -198,6 +208,7 @@ def _errors() -> Iterator[Case]:
             f"reading-{method}",
             f"{method} costs nothing, whatever the answer says",
             steps=(row, ok(3)),
+            needs=frozenset({Feature.ANY_REQUEST}),
             sources=("N-23",),
         )
     empty = ok(Script(chunks=()), PROMPT)

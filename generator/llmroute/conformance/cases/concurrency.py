@@ -12,8 +12,9 @@ from functools import partial
 from typing import Final
 
 from llmroute.conformance.case import Case, Profile, Request, Step, Together
+from llmroute.conformance.features import Admission
 from llmroute.conformance.policies import header, limit, per_user, route, rule, text
-from llmroute.conformance.rows import ok, refused, usage
+from llmroute.conformance.rows import STREAM, delta, ok, passed, refused, script_of, streaming, usage
 from llmroute.conformance.upstream import Script
 
 _TAG: Final = "x-tag"
@@ -75,10 +76,38 @@ def cases() -> Iterator[Case]:
     )
     yield _together("streams-together", "20 streams at one time are charged each", policy=per_user(200), steps=(streams, refused()),
                     proves="What was in flight is charged, all of it.")  # fmt: skip
+    yield from _held()
     bound = per_user(10_000, spec={"admission": {"maxInFlight": 4}})
     most = Together(32, Script(usage=usage(7)), (4, 5), (7,), status=503)
     yield _together("max-in-flight", "32 at one time where 4 are allowed: 4, and one that a second thread lets in", policy=bound, steps=(most, ok(7)),
                     proves="The bound of requests in flight holds, so that overshoot is a number.")  # fmt: skip
+
+
+def _held() -> Iterator[Case]:
+    """Of gateways that hold what a request may take: requests say how long their answers may be, and mostly keep to it."""
+    held = partial(_together, admission=Admission.HELD)
+    answer = {"max_tokens": 99}
+    for how, body in (("json", answer), ("stream", answer | STREAM)):
+        # A prompt may be held for at up to ten tokens: eleven would take 1,100, and fewer than nine leave room.
+        crowd = Together(64, script_of((1, 99, 100)), (9, 10), (100,), requests=(Request(body=body),))
+        yield held(f"held-{how}", f"64 at one time, of 100 as they say, against 1,000: no more than fit ({how})", policy=per_user(1000),
+                   steps=(crowd,), proves="Requests at one time that keep to what they say take no more than the quantity.")  # fmt: skip
+    most = {"max_tokens": 900}
+    short = ok((1, 9, 10), body=most)
+    yield held("held-short", "answers of 10 that might have been of 900, against 1,000: what was not taken is given back",
+               policy=per_user(1000), steps=(*[short] * 5, refused(body=most | {"max_tokens": 960})),
+               proves="A hold ends with its answer.")  # fmt: skip
+    failed = passed(500, Script(status=500), body=most)
+    yield held("held-failed", "requests that fail might have taken 900, against 1,000: all is given back", policy=per_user(1000),
+               steps=(failed, failed, ok((1, 9, 10), body=most)), proves="A hold ends with its answer.")  # fmt: skip
+    failing = streaming(delta("x"), {"error": {"message": "overloaded", "type": "server_error", "code": 503}})
+    steps = (ok((1, 399, 400), body={"max_tokens": 399}), ok(failing, 0, body=STREAM | {"max_tokens": 500}),
+             refused(body={"max_tokens": 700}))  # fmt: skip
+    yield held("held-failing-stream", "a stream that might have taken 500 fails after a delta, with 400 of 1,000 used: those stay used",
+               policy=per_user(1000), steps=steps, subjects=(), proves="A hold ends once.")  # fmt: skip
+    yield held("held-too-much", "an answer longer than was asked for is charged in full", policy=per_user(1000),
+               steps=(ok((1, 1199, 1200), body=answer), refused(body=answer)),
+               proves="What is charged is what the answer took, not what was held.")  # fmt: skip
 
 
 def _short_of_the_bound(user: str) -> tuple[Step, ...]:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from llmroute import names
-from llmroute.conformance.case import MODEL, Case, Counted, Profile, Seen, Step, Subject
+from llmroute.conformance.case import HELLO, MODEL, Case, Counted, Profile, Seen, Step, Subject
 from llmroute.conformance.features import Feature
 from llmroute.conformance.policies import USERS, header, limit, per_user, route, rule, text
 from llmroute.conformance.rows import ok, refused, said
@@ -17,16 +17,17 @@ _OF_MODEL: Final = text(
     route(rule(limit(10, unit="Day"), headers=[header(names.MODEL_HEADER, "Exact", MODEL), *USERS]))
 )
 _LONG: Final = [{"role": "user", "content": 'x\\ "y" {}[]' * 20_000}]
-_PLAIN: Final = json.dumps({"model": MODEL}).encode()
+_PLAIN: Final = json.dumps({"model": MODEL, "messages": HELLO}).encode()
+_ASKS: Final = b'"messages":' + json.dumps(HELLO).encode()
 SAME_MODEL: Final[Mapping[str, bytes]] = {
-    "repeated": b'{"model":"free","messages":[],"model":"gpt-4o-mini"}',
-    "nested-before": b'{"messages":[{"model":"free"}],"model":"gpt-4o-mini"}',
-    "nested-after": b'{"model":"gpt-4o-mini","metadata":{"model":"free"}}',
-    "escaped-key": b'{"mod\\u0065l":"gpt-4o-mini"}',
-    "escaped-repeat": b'{"model":"free","\\u006dodel":"gpt-4o-mini"}',
-    "escaped-value": b'{"model":"gpt-4o-\\u006dini"}',
-    "in-a-string": b'{"a":"\\"model\\":\\"free\\"","model":"gpt-4o-mini"}',
-    "spaces": b' \r\n\t{ "model" \n:\t"gpt-4o-mini" } ',
+    "repeated": b'{"model":"free",%b,"model":"gpt-4o-mini"}' % _ASKS,
+    "nested-before": b'{"messages":[{"role":"user","content":"hello","model":"free"}],"model":"gpt-4o-mini"}',
+    "nested-after": b'{"model":"gpt-4o-mini",%b,"metadata":{"model":"free"}}' % _ASKS,
+    "escaped-key": b'{"mod\\u0065l":"gpt-4o-mini",%b}' % _ASKS,
+    "escaped-repeat": b'{"model":"free",%b,"\\u006dodel":"gpt-4o-mini"}' % _ASKS,
+    "escaped-value": b'{"model":"gpt-4o-\\u006dini",%b}' % _ASKS,
+    "in-a-string": b'{"a":"\\"model\\":\\"free\\"","model":"gpt-4o-mini",%b}' % _ASKS,
+    "spaces": b' \r\n\t{ "model" \n:\t"gpt-4o-mini" , %b } ' % _ASKS,
     "after-200-KB": json.dumps({"messages": _LONG, "model": MODEL}).encode(),
     "key-as-value": json.dumps({"messages": _LONG, "user": "model", "model": MODEL}).encode(),
 }
@@ -138,11 +139,12 @@ def _headers() -> Iterator[Case]:
     yield mine("feigned-address", "a feigned address opens no second counter", policy=per_user(10), steps=(_SPENT, refused(**hops)),
                sources=("PX-06",))  # fmt: skip
     for name, path in SPELLINGS.items():
+        needs = frozenset() if name == "query" else frozenset({Feature.ANY_REQUEST})
         yield mine(f"path-{name}", f"another spelling of the path is the same limit: {path}", policy=per_user(10),
-                   steps=(_SPENT, refused(path=path)))  # fmt: skip
+                   steps=(_SPENT, refused(path=path)), needs=needs)  # fmt: skip
     for method in ("GET", "PUT", "DELETE"):
         yield mine(f"method-{method}", f"{method} is refused by a used-up limit, too", policy=per_user(10),
-                   steps=(_SPENT, refused(method=method, body=b"")))  # fmt: skip
+                   steps=(_SPENT, refused(method=method, body=b"")), needs=frozenset({Feature.ANY_REQUEST}))  # fmt: skip
     upgrade = said(("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13"),
                    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="))  # fmt: skip
     yield mine("N-15", "a used-up limit refuses an upgrade as a plain 429", policy=per_user(10), sources=("N-15",),

@@ -10,7 +10,7 @@ from llmroute import names
 from llmroute.conformance.case import ALL, MODEL, USER, Case, Profile, Step
 from llmroute.conformance.features import Admission, Feature
 from llmroute.conformance.policies import USERS, header, limit, per_user, route, rule, text
-from llmroute.conformance.rows import STREAM, ok, refused, reporting
+from llmroute.conformance.rows import MESSAGES, STREAM, message, ok, refused, reporting, saying, usage
 
 _ECHO: Final = (8, 5, 10)
 """Prompt, completion, and a total that is not their sum."""
@@ -109,10 +109,8 @@ def _replayed() -> Iterator[Case]:
                  ok(15, left=85, told={"x-ratelimit-limit-tokens": "100"}), needs=told)  # fmt: skip
     yield replay("WS-08", "an answer of no tokens is free", per_user(10, unit="Hour"), ok(5, left=10), ok(0, left=5),
                  ok(5, left=5), refused())  # fmt: skip
-    anthropic = reporting({"usage": {"input_tokens": 50, "output_tokens": 25}})
-    messages: dict[str, Any] = {"path": "/v1/messages"}
-    yield replay("WS-13", "two paths of a provider share a counter", per_user(75), ok(anthropic, 75, left=75, **messages),
-                 refused(**messages), refused())  # fmt: skip
+    yield replay("WS-13", "two paths of a provider share a counter", per_user(75), ok(message(50, 25), 75, left=75, **MESSAGES),
+                 refused(**MESSAGES), refused())  # fmt: skip
     yield replay("WS-15", "75 of 1000 leave 925", per_user(1000), ok(75, left=1000), ok(1, left=925), needs=told)
     yield replay("WS-21", "answers of no tokens do not use up 2", per_user(2), *[ok(0)] * 3, ok(1), ok(1), refused())
     yield replay("LL-04", "without reservation 50 are charged", per_user(1000), ok(50, left=1000), ok(1, left=950),
@@ -127,8 +125,8 @@ def _replayed() -> Iterator[Case]:
                  ok(76, user="b"), refused(user="b"))  # fmt: skip
     yield replay("N-08", "an answer larger than what is left", per_user(10), ok(9), ok(500, left=1), refused())
     logprobs = {
-        "choices": [{"logprobs": {"content": [{"token": "usage", "bytes": [1]}]}}] * 3,
-        "usage": {"prompt_tokens": 13, "completion_tokens": 12, "total_tokens": 21},
+        "choices": [saying(logprobs={"content": [{"token": "usage", "bytes": [1]}]})] * 3,
+        "usage": usage(21),
     }
     several = ok(reporting(logprobs), 21, body={"n": 3, "logprobs": True})
     yield replay("N-18", "several answers with logprobs are charged once", per_user(30), several, several, refused())

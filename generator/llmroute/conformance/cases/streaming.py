@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
@@ -10,6 +11,7 @@ from llmroute.conformance.case import Case, Expect, Profile, Request, Watch
 from llmroute.conformance.features import Feature
 from llmroute.conformance.policies import per_user
 from llmroute.conformance.rows import (
+    MESSAGES,
     PROMPT,
     SSE,
     STREAM,
@@ -17,6 +19,7 @@ from llmroute.conformance.rows import (
     asked_for_usage,
     data,
     delta,
+    message,
     ok,
     pieces,
     refused,
@@ -31,11 +34,21 @@ DONE: Final = "[DONE]"
 _GEMINI: Final = "/v1beta/models/gemini-2.5-flash"
 _CONVERSE: Final = "/model/amazon.nova-lite-v1%3A0/converse"
 _TEN: Final = {"promptTokenCount": 5, "candidatesTokenCount": 5, "totalTokenCount": 10}
-_PART: Final = {"candidates": [{"content": {"parts": [{"text": "x"}]}, "index": 0}]}
+_PART: Final = {"candidates": [{"content": {"parts": [{"text": "x"}], "role": "model"}, "index": 0}]}
+_CONTENTS: Final = json.dumps({"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}).encode()
 _CONVERSED: Final = b'{"usage":{"inputTokens":5,"outputTokens":5,"totalTokens":10}}'
 _RESPONSE: Final = {
     "type": "response.completed",
-    "response": {"usage": {"input_tokens": 5, "output_tokens": 5, "total_tokens": 10}},
+    "sequence_number": 0,
+    "response": {
+        "id": "r1",
+        "object": "response",
+        "created_at": 1,
+        "status": "completed",
+        "model": "m",
+        "output": [],
+        "usage": {"input_tokens": 5, "output_tokens": 5, "total_tokens": 10},
+    },
 }
 OPTIONS: Final[dict[str, dict[str, Any] | None]] = {
     "null": None,
@@ -90,7 +103,7 @@ def _usage() -> Iterator[Case]:
         body=STREAM,
     )
     yield mine("usage-grows", "usage in each chunk: the last one counts", steps=(twice, ok(3)))
-    eleven = pieces(data({"usage": {"total_tokens": 11}}), data(DONE))
+    eleven = pieces(data({"choices": [], "usage": usage(11)}), data(DONE))
     yield mine(
         "W-01",
         "usage in one piece, the end in another: one charge",
@@ -134,6 +147,7 @@ def _cut(total: int) -> Watch:
     return Watch(Request(body=STREAM), parts, Expect((200,), charges=(total,)))
 
 
+_FOURTEEN: Final = b'{ "prompt_tokens" : 7, "completion_tokens" : 7, "total_tokens" : 14 }'
 LINES: Final[dict[str, bytes]] = {
     "crlf": data(delta(), {"choices": [], "usage": usage(14)}, DONE).replace(b"\n", b"\r\n"),
     "cr": data(delta(), {"choices": [], "usage": usage(14)}, DONE).replace(b"\n", b"\r"),
@@ -144,9 +158,9 @@ LINES: Final[dict[str, bytes]] = {
     + data({"choices": [], "usage": usage(14)}, DONE),
     "no-blank": data(delta(), {"choices": [], "usage": usage(14)}, DONE).replace(b"data: ", b"data:"),
     "byte-order-mark": b"\xef\xbb\xbf" + data(delta(), {"choices": [], "usage": usage(14)}, DONE),
-    "over-lines": data(delta()) + b'data: {"choices":[],\ndata: "usage":{"total_tokens":14}}\n\ndata: [DONE]\n\n',
+    "over-lines": data(delta()) + b'data: {"choices":[],\ndata: "usage":%b}\n\ndata: [DONE]\n\n' % _FOURTEEN,
     "no-done": data(delta(), {"choices": [], "usage": usage(14)}),
-    "pretty": data(delta()) + b'data: {"choices": [], "usage" :\t{ "total_tokens" : 14 } }\n\ndata: [DONE]\n\n',
+    "pretty": data(delta()) + b'data: {"choices": [], "usage" :\t%b }\n\ndata: [DONE]\n\n' % _FOURTEEN,
 }
 """Streams of 14 tokens, in every way in which servers write lines."""
 
@@ -180,11 +194,11 @@ def _other_apis() -> Iterator[Case]:
         )
 
     flat = reporting(_PART | {"usageMetadata": _TEN})
-    yield used_up("KU-17", "usage of Gemini", flat, "KU-17", path=f"{_GEMINI}:generateContent", body=b"{}")
+    yield used_up("KU-17", "usage of Gemini", flat, "KU-17", path=f"{_GEMINI}:generateContent", body=_CONTENTS)
     sse = streaming(_PART, _PART | {"usageMetadata": _TEN})
     path = f"{_GEMINI}:streamGenerateContent?alt=sse"
-    yield used_up("KU-17-stream", "usage of Gemini, streamed", sse, "KU-17", path=path, body=b"{}")
-    asked = b'{"model":"m","input":"hello","stream":true}'
+    yield used_up("KU-17-stream", "usage of Gemini, streamed", sse, "KU-17", path=path, body=_CONTENTS)
+    asked = b'{"model":"gpt-4.1","input":"hello","stream":true}'
     yield used_up(
         "KU-18", "usage of OpenAI responses, streamed", streaming(_RESPONSE), "KU-18", path="/v1/responses", body=asked
     )
@@ -196,10 +210,8 @@ def _other_apis() -> Iterator[Case]:
     yield used_up(
         "KU-19-stream", "usage of Bedrock Converse, streamed", binary, "KU-19", path=f"{_CONVERSE}-stream", body=b"{}"
     )
-    answer = reporting({"usage": {"input_tokens": 15, "output_tokens": 7}})
-    said: dict[str, Any] = {"path": "/v1/messages"}
     yield _stream("KU-21", "output tokens alone, of Anthropic", policy=per_user(25, token="Completion"), sources=("KU-21",),
-                  steps=(*[ok(answer, 7, **said)] * 4, refused(**said)), proves="Each API's numbers are told apart.")  # fmt: skip
-    once = ok(streaming(_PART | {"usageMetadata": _TEN}), 10, path=path)
+                  steps=(*[ok(message(15, 7), 7, **MESSAGES)] * 4, refused(**MESSAGES)), proves="Each API's numbers are told apart.")  # fmt: skip
+    once = ok(streaming(_PART | {"usageMetadata": _TEN}), 10, path=path, body=_CONTENTS)
     yield _stream("HI-08", "a Gemini stream is charged once, then refused", policy=per_user(10), sources=("HI-08",),
-                  steps=(once, refused(path=path), ok(7, user="other")), proves="Each API's stream is charged once.")  # fmt: skip
+                  steps=(once, refused(path=path, body=_CONTENTS), ok(7, user="other")), proves="Each API's stream is charged once.")  # fmt: skip
