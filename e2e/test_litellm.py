@@ -17,6 +17,7 @@ from e2e.capability import lacking
 from e2e.litellm.adapter import LiteLLM
 from e2e.stacks.protocol import Unavailable
 from llmroute.conformance.cases import chosen
+from llmroute.conformance.checks import Check
 from llmroute.conformance.report.text import explained
 from llmroute.conformance.runner import Outcome, run
 from tests.cli.test_conformance import PROGRESS, descendants
@@ -68,6 +69,16 @@ def test_what_it_keeps(adapter: LiteLLM) -> None:
 def test_what_it_has_no_words_for(adapter: LiteLLM) -> None:
     """The reason is LiteLLM's own."""
     assert {result.case.id: result.reason for result in run(chosen(ids=UNFIT), adapter)} == UNFIT
+
+
+def test_without_holds(adapter: LiteLLM) -> None:
+    """A defect on purpose: told to hold nothing, it lets all of a crowd pass, which the case about holds sees."""
+    del adapter  # it is installed
+    (case,) = chosen(ids=["held-json"])
+    with LiteLLM({"LITELLM_TPM_TOKEN_RESERVATION_ENABLED": "false"}) as without:
+        (result,) = run([case], without)
+    (played,) = result.played
+    assert [check for check in played.checks if not check.ok] == [Check("admitted", "9 to 10", "64")]
 
 
 def test_ctrl_c(adapter: LiteLLM, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
@@ -31,8 +31,12 @@ _KEPT: Final = 3
 
 @dataclass
 class LiteLLM:
-    """One Redis, one upstream, and a proxy for each setting that policies need, the latest few of which run on."""
+    """One Redis, one upstream, and a proxy for each setting that policies need, the latest few of which run on.
 
+    ``variables`` are put into the environment of the proxies, for what LiteLLM does not do by default.
+    """
+
+    variables: Mapping[str, str] = field(default_factory=dict)
     name: str = field(default="litellm", init=False)
     admission: Admission = field(default=Admission.HELD, init=False)
     settles: float = field(default=0.0, init=False)
@@ -90,7 +94,7 @@ class LiteLLM:
             self.outage = RedisOutage(self._valkey)
             host, port = self._valkey.address.split(":")
             self._counters = stack.enter_context(redis.Redis(host=host, port=int(port)))
-            self._around = Around(self._upstream.port, int(port), folder / "policy.json")
+            self._around = Around(self._upstream.port, int(port), folder / "policy.json", self.variables)
             stack.callback(self._stop)
             self._stack = stack.pop_all()
         return self

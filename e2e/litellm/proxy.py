@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -37,11 +37,15 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What every proxy has around it: ports of the upstream and of Redis, and the file with the policy in force."""
+    """What every proxy has around it: ports of the upstream and of Redis, and the file with the policy in force.
+
+    ``variables`` are more of its environment's.
+    """
 
     upstream: int
     redis: int
     table: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 def configuration(setting: Setting, around: Around) -> dict[str, Any]:
@@ -123,6 +127,7 @@ class LiteLLMProxy(ManagedProcess):
             "OPENAI_API_KEY": "none",
             "HTTPS_PROXY": _NOWHERE,
             "NO_PROXY": "127.0.0.1",
+            **self._around.variables,
         }
 
     def _is_ready(self) -> bool:
