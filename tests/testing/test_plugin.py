@@ -101,6 +101,26 @@ def test_gateways_are_shared_and_begin_anew(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_without_the_extra(tmp_path: Path) -> None:
+    """What is missing is named with its remedy, whether a test imports it or asks for a gateway."""
+    (tmp_path / "policy.yaml").write_text(POLICY, encoding="utf-8")
+    (tmp_path / "conftest.py").write_text("import sys\nsys.modules['aiohttp'] = None\n", encoding="utf-8")
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n"
+        "def test_import():\n"
+        "    with pytest.raises(ModuleNotFoundError) as missing:\n"
+        "        from llmroute.testing import Gateway\n"
+        "    assert str(missing.value) == \"llmroute.testing needs the package aiohttp: pip install 'llmroute[testing]'\"\n"
+        "@pytest.mark.llmroute('policy.yaml')\n"
+        "def test_gateway(gateway):\n"
+        "    pass\n",
+        encoding="utf-8",
+    )
+    done = run_pytest(tmp_path)
+    assert "1 passed, 1 error" in done.stdout, done.stdout
+    assert "the package aiohttp is missing: pip install 'llmroute[testing]'\n" in done.stdout
+
+
 FAILING = """
 import pytest
 

@@ -38,4 +38,9 @@ def __getattr__(name: str) -> Any:
     """A name of ``__all__``, imported where it is asked for."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
+    try:
+        return getattr(importlib.import_module(_MODULES[name]), name)
+    except ModuleNotFoundError as missing:
+        raise ModuleNotFoundError(
+            f"llmroute.testing needs the package {missing.name}: pip install 'llmroute[testing]'", name=missing.name
+        ) from missing
