@@ -6,10 +6,15 @@ import gc
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from e2e.capability import lacking
 from e2e.stacks.protocol import Unavailable
 from e2e.stacks.tools import tool
+
+# How long an example takes is the machine's business: what is slow has a test of its own, with a bound.
+settings.register_profile("llmroute", deadline=None)
+settings.load_profile("llmroute")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
