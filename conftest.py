@@ -6,16 +6,22 @@ import gc
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from e2e.capability import lacking
 from e2e.stacks.protocol import Unavailable
 from e2e.stacks.tools import tool
 
+# How long an example takes is the machine's business: what is slow has a test of its own, with a bound.
+settings.register_profile("llmroute", deadline=None)
+settings.load_profile("llmroute")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--stack`` and ``--enforce``."""
+    """``--stack``, ``--record``, ``--examples`` and ``--enforce``."""
     parser.addoption("--stack", default="local", help="where the e2e cases run (see e2e/stacks)")
     parser.addoption("--record", metavar="FILE", help="write what the e2e cases saw, for tools/same_records.py")
+    parser.addoption("--examples", type=int, default=200, metavar="N", help="policies that e2e/test_traffic.py tries")
     parser.addoption("--enforce", action="store_true", help="a missing capability is a failure, not a skip")
 
 

@@ -54,6 +54,10 @@ CACHED: Final = {
 
 DRIVES: Final[Mapping[str, Drive]] = {
     "ratelimit-demo": Drive([USER], [ok(37, model="hf-opt-125m-chat"), refused(model="hf-opt-125m-chat")]),
+    "policy-tests": Drive(
+        [USER, USER],
+        [ok(5_000, 5_000, 5_000, model="gpt-4o"), refused(model="gpt-4o"), ok(15_000, 15_000, 0), refused()],
+    ),
     "quickstart": Drive([USER], [ok(10), refused(), ok(1000, 0, model="other")]),
     "block-unknown": Drive([USER, ALL], [refused(0, 1, model=""), ok(10, 10, 0), refused()]),
     "model-name-distinct": Drive(

@@ -85,8 +85,8 @@ def test_a_refusal_and_the_counters(told: Start) -> None:
         f'envoy_llmroute_requests{{llmroute_route="{ROUTE}",llmroute_decision="refused"}}': 1,
         f'envoy_llmroute_near_limit{{llmroute_route="{ROUTE}"}}': 1,
         f'envoy_llmroute_answers{{llmroute_route="{ROUTE}",llmroute_usage_source="reported"}}': 3,
-        f'envoy_llmroute_tokens{{llmroute_route="{ROUTE}",llmroute_token_type="input"}}': 39,
-        f'envoy_llmroute_tokens{{llmroute_route="{ROUTE}",llmroute_token_type="output"}}': 36,
+        f'envoy_llmroute_tokens{{llmroute_route="{ROUTE}",llmroute_token_type="input"}}': 54,
+        f'envoy_llmroute_tokens{{llmroute_route="{ROUTE}",llmroute_token_type="output"}}': 57,
     }
     assert gateway.counters("envoy_cluster_ratelimit_(ok|over_limit|error)") == {
         'envoy_cluster_ratelimit_ok{envoy_cluster_name="default/route/llm"}': 3,

@@ -225,6 +225,17 @@ def test_the_rule_for_all_that_name_no_backend(egctl: Path, tmp_path: Path) -> N
     assert configs[1]["envoy.filters.http.buffer"] == configs[0]["envoy.filters.http.buffer"]
 
 
+def test_a_provider_elsewhere_is_called_by_its_name(egctl: Path, tmp_path: Path) -> None:
+    """Envoy asks it with its own name, in TLS and above; what the client called is another host."""
+    policy = route(rule(limit(10)))
+    policy["spec"]["targetRefs"] = [{"name": "ai-eg"}]
+    spec = {"endpoints": [{"fqdn": {"hostname": "llm.example.com", "port": 443}}]}
+    there = BACKENDS[0] | {"metadata": {"name": "llm"}, "spec": spec | {"tls": {"wellKnownCACertificates": "System"}}}
+    answer = translate(egctl, completed(compiled(policy, there).artifacts[0].text), tmp_path)
+    assert [found for found in conditions(answer) if found[2] != "True"] == []
+    assert {r["route"]["hostRewriteLiteral"] for r in routes_of(answer)} == {"llm.example.com"}
+
+
 def test_a_token_is_verified_on_every_route(egctl: Path, tmp_path: Path) -> None:
     """Also where nobody has chosen a backend yet: routes are not verified again after that."""
     routes = translated(egctl, tmp_path, {"identity": {"jwt": {"provider": PROVIDER}}})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
@@ -18,7 +18,7 @@ from e2e.litellm.proxy import Around, LiteLLMProxy, Setting
 from e2e.litellm.translation import Limits, translate
 from llmroute.conformance.adapters.outage import ProcessOutage
 from llmroute.conformance.adapters.plain import plain_plan
-from llmroute.conformance.adapters.protocol import Clock, Gateway, Outage, Upstream
+from llmroute.conformance.adapters.protocol import Away, Clock, Gateway, Outage, Upstream
 from llmroute.conformance.case import Request
 from llmroute.conformance.features import Admission, Feature
 from llmroute.conformance.upstream import ScriptedUpstream
@@ -31,8 +31,12 @@ _KEPT: Final = 3
 
 @dataclass
 class LiteLLM:
-    """One Redis, one upstream, and a proxy for each setting that policies need, the latest few of which run on."""
+    """One Redis, one upstream, and a proxy for each setting that policies need, the latest few of which run on.
 
+    ``variables`` are put into the environment of the proxies, for what LiteLLM does not do by default.
+    """
+
+    variables: Mapping[str, str] = field(default_factory=dict)
     name: str = field(default="litellm", init=False)
     admission: Admission = field(default=Admission.HELD, init=False)
     settles: float = field(default=0.0, init=False)
@@ -46,7 +50,6 @@ class LiteLLM:
                 Feature.SEVERAL,
                 Feature.ZERO,
                 Feature.REQUIRED_USER,
-                Feature.FAIL_OPEN,
                 Feature.FORCED_USAGE,
                 Feature.ANTHROPIC,
                 Feature.COMPLETIONS,
@@ -88,9 +91,10 @@ class LiteLLM:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmroute-litellm-")))
             stack.enter_context(self._upstream)
             self._valkey = stack.enter_context(ValkeyProcess(folder / "valkey", persist=True))
+            self.outage = RedisOutage(self._valkey)
             host, port = self._valkey.address.split(":")
             self._counters = stack.enter_context(redis.Redis(host=host, port=int(port)))
-            self._around = Around(self._upstream.port, int(port), folder / "policy.json")
+            self._around = Around(self._upstream.port, int(port), folder / "policy.json", self.variables)
             stack.callback(self._stop)
             self._stack = stack.pop_all()
         return self
@@ -105,13 +109,19 @@ class LiteLLM:
     @contextlib.contextmanager
     def serve(self, policy: str, *, fail_open: bool = False) -> Iterator[Gateway]:
         """A proxy that goes by the policy."""
-        limits = translate(plain_plan(policy, self._upstream.port))
-        gateway = LiteLLMGateway(self, self._proxy(Setting(limits.window, limits.counts, fail_open)), limits)
+        del fail_open
+        gateway = LiteLLMGateway(self, translate(plain_plan(policy, self._upstream.port)))
         gateway.reset()
         yield gateway
 
-    def _proxy(self, setting: Setting) -> LiteLLMProxy:
-        """The one of this setting; the one that was not asked for the longest gives way to it."""
+    def proxy(self, setting: Setting) -> LiteLLMProxy:
+        """The one of this setting; the one that was not asked for the longest gives way to it.
+
+        After an outage it is a new one: for a minute the others would ask Redis nothing.
+        """
+        if self.outage.happened:
+            self._stop()
+            self.outage.happened = False
         proxy = self._proxies.pop(setting, None)
         if proxy is None:
             if len(self._proxies) == _KEPT:
@@ -131,14 +141,33 @@ class LiteLLM:
         return generation
 
     def counted(self, name: str) -> int:
-        """A counter by its name; 0 where there is none."""
-        found = self._counters.get(name)
+        """A counter by its name; 0 where there is none.
+
+        Raises:
+            Away: so is Redis.
+        """
+        try:
+            found = self._counters.get(name)
+        except redis.ConnectionError as error:
+            raise Away(f"Redis: {error}") from error
         return int(float(found)) if isinstance(found, bytes) else 0
 
-    @property
-    def outage(self) -> Outage:
-        """Of Redis."""
-        return ProcessOutage(self._valkey)
+
+@dataclass
+class RedisOutage(ProcessOutage):
+    """Of Redis, which has every count on disk. ``happened``: since somebody last looked."""
+
+    happened: bool = False
+
+    def kill(self) -> None:
+        """As a crash would."""
+        self.happened = True
+        super().kill()
+
+    def freeze(self) -> None:
+        """Stopped, its connections open."""
+        self.happened = True
+        super().freeze()
 
 
 @dataclass
@@ -146,14 +175,14 @@ class LiteLLMGateway:
     """The proxy with one policy in force."""
 
     adapter: LiteLLM
-    proxy: LiteLLMProxy
     limits: Limits
     _generation: str = field(default="", init=False)
+    _proxy: LiteLLMProxy = field(init=False)
 
     @property
     def url(self) -> str:
         """Of the proxy."""
-        return self.proxy.url
+        return self._proxy.url
 
     def used(self, limit: int, *values: str) -> int:
         """As LiteLLM has it in Redis."""
@@ -161,6 +190,7 @@ class LiteLLMGateway:
 
     def reset(self) -> None:
         """Counters are those of keys, teams and projects; new ones begin at 0, whatever the proxy remembers."""
+        self._proxy = self.adapter.proxy(Setting(self.limits.window, self.limits.counts))
         self._generation = self.adapter.put(self.limits)
 
     @property
@@ -170,9 +200,9 @@ class LiteLLMGateway:
 
     @property
     def outage(self) -> Outage:
-        """Of Redis, which has every count on disk."""
+        """Of Redis."""
         return self.adapter.outage
 
     def logs(self) -> str:
         """The proxy's last lines."""
-        return self.proxy.log_tail(50)
+        return self._proxy.log_tail(50)

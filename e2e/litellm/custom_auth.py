@@ -1,5 +1,8 @@
 """Who asks, and what they may use: LiteLLM loads this module itself, in its own environment, as ``custom_auth``.
 
+Beside it what LiteLLM does by itself for other APIs (``forward_client_headers_to_llm_api``) for Gemini's own: a request's
+headers reach the upstream, which is told there what to answer.
+
 The suite says who asks in the header ``x-user-id``, which becomes LiteLLM's key. The limits are those of the policy in
 force, as ``translation`` wrote them; the file is read for each request, so that one proxy serves policy after policy.
 """
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fastapi import Request
+from litellm.integrations.custom_logger import CustomLogger
 from litellm.proxy._types import ProxyException, UserAPIKeyAuth
 from litellm.proxy.common_utils.http_parsing_utils import _read_request_body
 
@@ -45,6 +49,25 @@ async def user_api_key_auth(request: Request, api_key: str) -> UserAPIKeyAuth:
         project_id=generation,
         project_metadata=_of_models(table["model_per_project"], model),
     )
+
+
+class _Forward(CustomLogger):  # type: ignore[misc]  # its types are in another environment
+    """Headers for the upstream where LiteLLM keeps them for others of its calls."""
+
+    async def async_pre_call_hook(
+        self,
+        user_api_key_dict: UserAPIKeyAuth,
+        cache: object,
+        data: dict[str, Any],
+        call_type: str,
+    ) -> None:
+        """Before a request goes on."""
+        del user_api_key_dict, cache
+        if call_type.startswith("agenerate_content"):
+            data["extra_headers"] = data.get("headers", {})
+
+
+forward: Final = _Forward()
 
 
 def _of_models(limits: Mapping[str, Mapping[str, int]], asked: object) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -29,20 +29,23 @@ _PROVIDERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a proxy is told once for all. ``window`` is in seconds; ``fail_open``: what is not counted passes."""
+    """What a proxy is told once for all: how long a window is, in seconds, and which tokens count."""
 
     window: int
     counts: str
-    fail_open: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What every proxy has around it: ports of the upstream and of Redis, and the file with the policy in force."""
+    """What every proxy has around it: ports of the upstream and of Redis, and the file with the policy in force.
+
+    ``variables`` are more of its environment's.
+    """
 
     upstream: int
     redis: int
     table: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 def configuration(setting: Setting, around: Around) -> dict[str, Any]:
@@ -66,13 +69,15 @@ def configuration(setting: Setting, around: Around) -> dict[str, Any]:
             # Redis for the counters of all processes; no answer is kept.
             "cache": True,
             "cache_params": {"type": "redis", **redis, "supported_call_types": []},
+            "callbacks": [f"{_AUTH.stem}.forward"],
         },
         "router_settings": {"num_retries": 0, **{f"redis_{key}": value for key, value in redis.items()}},
         "general_settings": {
             "master_key": f"sk-{secrets.token_hex(24)}",
             "custom_auth": f"{_AUTH.stem}.user_api_key_auth",
             "token_rate_limit_type": setting.counts,
-            "fail_closed_rate_limit_enforcement": not setting.fail_open,
+            # Else each process counts for itself while Redis is away.
+            "fail_closed_rate_limit_enforcement": True,
             # So that the upstream is told what it has to answer.
             "forward_client_headers_to_llm_api": True,
         },
@@ -122,6 +127,7 @@ class LiteLLMProxy(ManagedProcess):
             "OPENAI_API_KEY": "none",
             "HTTPS_PROXY": _NOWHERE,
             "NO_PROXY": "127.0.0.1",
+            **self._around.variables,
         }
 
     def _is_ready(self) -> bool:

@@ -94,6 +94,10 @@ def test_metadata_and_headers(llmroute: Run) -> None:
     [
         (["--header", "x-team"], "--header x-team: give NAME:VALUE"),
         (["--metadata", "sso.org"], "--metadata sso.org: give NAME=VALUE"),
+        (
+            ["--redis", "127.0.0.1:1", "--service", "http://127.0.0.1:1"],
+            "say where the counters are: either --redis HOST:PORT or --service URL",
+        ),
         (["--metadata", "sso.team=x"], "--metadata sso.team: no rule asks for it; there are: none"),
     ],
 )

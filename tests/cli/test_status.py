@@ -95,6 +95,27 @@ def test_status_text(llmroute: Run, valkey: ValkeyProcess, client: Any) -> None:
     assert lines[4].endswith(" s  refused")
 
 
+def test_why_a_request_is_refused(llmroute: Run, valkey: ValkeyProcess, client: Any) -> None:
+    """``explain --redis``: which limits refuse it, and the numbers of all that apply; a shadow refuses nobody."""
+    alice, all_ = key(llmroute, 1, "alice", "m"), key(llmroute, 3, "alice", "m")
+    asking = ("explain", "-", "--user", "alice", "--model", "m", "--redis", valkey.address)
+    lines = llmroute(*asking, stdin=POLICY).stdout.splitlines()
+    assert lines[3].endswith("no limit that applies is used up; nothing is counted under the names of this --target")
+    client.mset({alice: 999, all_: 8})
+    lines = llmroute(*asking, stdin=POLICY).stdout.splitlines()
+    assert lines[3] == "  now:     no limit that applies is used up"
+    client.set(alice, 1037)
+    lines = llmroute(*asking, stdin=POLICY).stdout.splitlines()
+    assert lines[3] == "  now:     refused, by limit 1"
+    assert [line.strip() for line in lines if "used:" in line] == [
+        "used:      1037 of 1000, 0 left: refused",
+        "used:      8 of 7, 0 left: would refuse",
+    ]
+    (record,) = json.loads(llmroute(*asking, "--format", "json", stdin=POLICY).stdout)
+    numbers = [(limit["applies"], limit.get("used"), limit.get("state")) for limit in record["limits"]]
+    assert numbers == [(True, 1037, "refused"), (False, None, None), (True, 8, "would refuse")]
+
+
 def test_watching(
     program: list[str], environment: dict[str, str], llmroute: Run, valkey: ValkeyProcess, client: Any, tmp_path: Any
 ) -> None:

@@ -238,3 +238,27 @@ def test_compiling_is_linear() -> None:
 
     seconds(5)
     assert seconds(400) < 40 * seconds(40)
+
+
+@pytest.mark.parametrize(
+    ("entry", "name"),
+    [
+        ({"fqdn": {"hostname": "llm.example.com", "port": 443}}, "llm.example.com"),
+        ({"ip": {"address": "192.0.2.1", "port": 443}}, None),
+    ],
+    ids=["a name", "an address"],
+)
+def test_a_backend_with_tls(entry: dict[str, Any], name: str | None) -> None:
+    """A plain Envoy speaks TLS to it, and both targets call it by its name, where it has one."""
+    there = backend("llm")
+    there["spec"] = {"endpoints": [entry], "tls": {"wellKnownCACertificates": "System"}}
+    policy = route(rule(limit(1)))
+    static = artifacts(policy, there)["envoy.yaml"]["static_resources"]
+    (cluster,) = [c for c in static["clusters"] if c["name"].endswith("llm")]
+    assert cluster["transport_socket"]["typed_config"].get("sni") == name
+    manager = static["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    action = manager["route_config"]["virtual_hosts"][0]["routes"][0]["route"]
+    assert action["host_rewrite_literal"] == (name or "192.0.2.1")
+    (http,) = [d for d in yaml.safe_load_all(compiled(policy, there).artifacts[0].text) if d["kind"] == "HTTPRoute"]
+    rewrite = [{"type": "URLRewrite", "urlRewrite": {"hostname": name}}] if name else None
+    assert http["spec"]["rules"][0].get("filters") == rewrite

@@ -137,7 +137,7 @@ def test_holds(quantity: int, request_: Request, held: int) -> None:
 
 def test_configuration(tmp_path: Path) -> None:
     """Every model leads to the upstream, nothing is tried again, and what cannot be counted is refused."""
-    config = configuration(Setting(60, "output", fail_open=False), Around(7, 8, tmp_path))
+    config = configuration(Setting(60, "output"), Around(7, 8, tmp_path))
     assert {entry["litellm_params"]["api_base"] for entry in config["model_list"]} == {
         "http://127.0.0.1:7",
         "http://127.0.0.1:7/v1",
@@ -146,8 +146,6 @@ def test_configuration(tmp_path: Path) -> None:
     assert config["litellm_settings"]["cache_params"]["port"] == config["router_settings"]["redis_port"] == 8
     general = config["general_settings"]
     assert (general["token_rate_limit_type"], general["fail_closed_rate_limit_enforcement"]) == ("output", True)
-    open_ = configuration(Setting(60, "output", fail_open=True), Around(7, 8, tmp_path))
-    assert open_["general_settings"]["fail_closed_rate_limit_enforcement"] is False
 
 
 def test_it_cannot_be_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -56,5 +56,7 @@ def _address(route: Route, backend: Backend, target: Capabilities) -> Iterator[D
     elif target.needs_addresses and not backend.endpoints:
         wanted = f"{backend.kind} {route.namespace or DEFAULT_NAMESPACE}/{backend.name}"
         message = f"the input has no {wanted} with an address (fqdn or ip, and a port)"
-        hint = f"add it to the input, or say --upstream {backend.name}=http://HOST:PORT"
+        hint = (
+            f"add it to the input; llmroute run also takes a stand-in: say --upstream {backend.name}=http://HOST:PORT"
+        )
         yield Diagnostic(codes.NO_ADDRESS, backend.origin, message, hint)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -12,9 +13,25 @@ import click
 from llmroute.cli.exits import Usage
 from llmroute.cli.plans import plan_of
 from llmroute.cli.said import of_header, of_limit, record_of
-from llmroute.explain import Api, Asked, Explained, Sent, TurnedAway, asked, explained
+from llmroute.cli.stores import Store, store_of
+from llmroute.explain import Api, Asked, Explained, Live, Sent, TurnedAway, asked, explained
+from llmroute.explain.counters import domain_of
 from llmroute.plan import Plan, Route
-from llmroute.targets import ENVOY_GATEWAY, TARGETS, Capabilities, capabilities
+from llmroute.targets import ENVOY, ENVOY_GATEWAY, TARGETS, Capabilities, capabilities
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is used, by counter, where somebody was asked, and the time (Unix seconds) that all is told for."""
+
+    counters: Mapping[str, int] | None
+    now: float
+
+    def of(self, each: Explained) -> Live | None:
+        """The counter of a limit that applies; nobody has moved one that is not there."""
+        if self.counters is None or each.why_not:
+            return None
+        return Live(each.counter, {}, each.key, self.counters.get(each.key, 0), each.reset)
 
 
 @click.command("explain")
@@ -26,6 +43,8 @@ from llmroute.targets import ENVOY_GATEWAY, TARGETS, Capabilities, capabilities
 @click.option("--metadata", multiple=True, metavar="PATH=VALUE", help="What another filter finds out: sso.tenant=acme.")
 @click.option("--prompt", type=click.IntRange(min=0), metavar="TOKENS", help="Length of the longest prompt.")
 @click.option("--api", type=click.Choice([api.value for api in Api]), default=Api.OPENAI.value, show_default=True)
+@click.option("--redis", metavar="HOST:PORT", help="Say what is used, too, by the Redis of the rate limit service.")
+@click.option("--service", metavar="URL", help="The same by the embedded service: what run --status prints.")
 @click.option("--target", type=click.Choice(TARGETS), default=ENVOY_GATEWAY, show_default=True)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(  # noqa: PLR0913, PLR0917 one parameter per option
@@ -37,11 +56,17 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
     metadata: Sequence[str],
     prompt: int | None,
     api: str,
+    redis: str | None,
+    service: str | None,
     target: str,
     form: str,
 ) -> None:
-    """Say which limits apply to a request, their counters, what is charged when, and what a refusal looks like."""
-    row = capabilities(target)
+    """Say which limits apply to a request, their counters, what is charged when, and what a refusal looks like.
+
+    With --redis or --service also whether it is refused now, and by which of them.
+    """
+    store = store_of(redis, service)
+    row = capabilities(target if service is None else ENVOY)  # ``run`` serves on a plain Envoy
     plan = plan_of(files, row)
     sent = Sent(
         model=model,
@@ -53,13 +78,20 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
         prompt=prompt,
     )
     _all_known(plan, sent)
-    now = time.time()
-    answers = [(route, asked(route, sent)) for route in _candidates(plan, sent)]
+    answers = [(route, asked(route, sent), _found(route, row, store)) for route in _candidates(plan, sent)]
     if form == "json":
-        click.echo(json.dumps([_record(route, answer, row, now) for route, answer in answers], indent=2))
+        click.echo(json.dumps([_record(route, answer, row, found) for route, answer, found in answers], indent=2))
         return
-    texts = ("\n".join(_lines(route, answer, row, now)) for route, answer in answers)
+    texts = ("\n".join(_lines(route, answer, row, found)) for route, answer, found in answers)
     click.echo("\n\n".join(texts))
+
+
+def _found(route: Route, target: Capabilities, store: Store | None) -> Found:
+    domain = domain_of(route, target)
+    if store is None or domain is None:
+        return Found(None, time.time())
+    reading = store.read(domain)
+    return Found(reading.counters, reading.now)
 
 
 def _pair(option: str, text: str, mark: str) -> tuple[str, str]:
@@ -88,7 +120,7 @@ def _head(route: Route) -> str:
     return where if route.namespace else f"{where}, taken to be in the namespace default, as it names none"
 
 
-def _lines(route: Route, answer: Asked | TurnedAway, target: Capabilities, now: float) -> Iterator[str]:
+def _lines(route: Route, answer: Asked | TurnedAway, target: Capabilities, found: Found) -> Iterator[str]:
     yield f"LLMRoute {_head(route)}"
     if isinstance(answer, TurnedAway):
         yield f"  {answer.status}: {answer.why}; no limit is asked"
@@ -96,21 +128,36 @@ def _lines(route: Route, answer: Asked | TurnedAway, target: Capabilities, now: 
     said = ", ".join(f"{of_header(route, name)} {value}" for name, value in sorted(answer.headers.items()))
     yield f"  request: {said}"
     yield f"  goes to: {answer.backend.name}"
-    found = explained(route, answer, target, now)
-    for each in found:
+    limits = explained(route, answer, target, found.now)
+    if found.counters is not None:
+        yield f"  now:     {_verdict([each for each in map(found.of, limits) if each])}"
+    for each in limits:
         yield ""
-        yield from _of_limit(route, each)
-    if not any(not each.why_not for each in found):
+        yield from _of_limit(route, each, found.of(each))
+    if all(each.why_not for each in limits):
         yield "  no limit applies: the request is admitted and not counted"
 
 
-def _of_limit(route: Route, each: Explained) -> Iterator[str]:
+def _verdict(limits: Sequence[Live]) -> str:
+    """Of the limits that apply. An empty Redis, and one whose counters have the names of another target, look alike."""
+    full = " and ".join(str(each.counter.place) for each in limits if each.state == "refused")
+    if full:
+        return f"refused, by limit {full}"
+    unmoved = limits and not any(each.used for each in limits)
+    return "no limit that applies is used up" + (
+        "; nothing is counted under the names of this --target" if unmoved else ""
+    )
+
+
+def _of_limit(route: Route, each: Explained, live: Live | None) -> Iterator[str]:
     counter = each.counter
     yield f"  {counter.place}. {of_limit(route, counter.backend, counter.limit)} ({counter.limit.origin})"
     if each.why_not:
         yield f"     does not apply: {each.why_not}"
         return
     yield f"     counter:   {each.key}"
+    if live:
+        yield f"     used:      {live.used} of {counter.limit.quantity}, {live.left} left: {live.state}"
     yield f"     window:    ends in {each.reset} s"
     for charge in each.charges:
         yield f"     charged:   {charge.when}: {charge.what}"
@@ -126,7 +173,7 @@ def _of_limit(route: Route, each: Explained) -> Iterator[str]:
     yield f"                {each.refusal.body}"
 
 
-def _record(route: Route, answer: Asked | TurnedAway, target: Capabilities, now: float) -> dict[str, Any]:
+def _record(route: Route, answer: Asked | TurnedAway, target: Capabilities, found: Found) -> dict[str, Any]:
     head: dict[str, Any] = {"route": route.name, "namespace": route.namespace or "default"}
     if isinstance(answer, TurnedAway):
         return {**head, "status": answer.status, "why": answer.why, "limits": []}
@@ -134,11 +181,11 @@ def _record(route: Route, answer: Asked | TurnedAway, target: Capabilities, now:
         **head,
         "backend": answer.backend.name,
         "headers": {of_header(route, name): value for name, value in sorted(answer.headers.items())},
-        "limits": [_record_of(route, each) for each in explained(route, answer, target, now)],
+        "limits": [_record_of(route, each, found.of(each)) for each in explained(route, answer, target, found.now)],
     }
 
 
-def _record_of(route: Route, each: Explained) -> dict[str, Any]:
+def _record_of(route: Route, each: Explained, live: Live | None) -> dict[str, Any]:
     record = record_of(route, each.counter)
     if each.why_not:
         return {**record, "applies": False, "why": each.why_not}
@@ -152,6 +199,7 @@ def _record_of(route: Route, each: Explained) -> dict[str, Any]:
         "applies": True,
         "key": each.key,
         "reset": each.reset,
+        **({"used": live.used, "left": live.left, "state": live.state} if live else {}),
         "charges": [{"when": charge.when, "what": charge.what} for charge in each.charges],
         "refusal": refusal,
         "overshoot": {"says": each.bound, "tokens": each.at_most},

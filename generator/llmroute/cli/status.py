@@ -13,9 +13,9 @@ from llmroute import names
 from llmroute.cli.exits import Usage
 from llmroute.cli.plans import plan_of
 from llmroute.cli.said import of_header, of_limit, record_of
-from llmroute.cli.stores import EmbeddedStore, RedisStore, Store
+from llmroute.cli.stores import WHERE, Store, store_of
 from llmroute.explain import Live, live
-from llmroute.explain.counters import counters
+from llmroute.explain.counters import domain_of
 from llmroute.plan import Match, Plan, Route
 from llmroute.targets import ENVOY, ENVOY_GATEWAY, TARGETS, Capabilities, capabilities
 
@@ -46,11 +46,11 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
     interval: float,
 ) -> None:
     """Show the counters of a policy as they stand. Counters that nobody has moved are not there."""
-    if (redis is None) == (service is None):
-        raise Usage("say where the counters are: either --redis HOST:PORT or --service URL")
+    store = store_of(redis, service)
+    if store is None:
+        raise Usage(WHERE)
     row = capabilities(target if service is None else ENVOY)  # ``run`` serves on a plain Envoy
     plan = plan_of(files, row)
-    store: Store = RedisStore(redis) if redis is not None else EmbeddedStore(service or "")
     pause = threading.Event()
     try:
         while True:
@@ -68,7 +68,7 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
 def _read(plan: Plan, target: Capabilities, store: Store, user: str | None, model: str | None) -> Found:
     found: list[tuple[Route, Live]] = []
     for route in plan.routes:
-        domain = next((counter.domain for counter in counters(route, target)), None)
+        domain = domain_of(route, target)
         if domain is None:
             continue
         reading = store.read(domain)

@@ -17,6 +17,8 @@ from llmroute.cli.exits import Failure, Usage
 
 _WITHIN: Final = 5.0
 """Seconds for an answer."""
+WHERE: Final = "say where the counters are: either --redis HOST:PORT or --service URL"
+"""What a call that names no store, or two, is told."""
 _AT_ONCE: Final = 1000
 """Keys that Redis looks at in one step."""
 
@@ -35,6 +37,18 @@ class Store(Protocol):
     def read(self, domain: str) -> Reading:
         """All counters of a rate limit domain. Raises ``Failure`` when nobody answers."""
         ...
+
+
+def store_of(redis: str | None, service: str | None) -> Store | None:
+    """The store that the options ``--redis`` and ``--service`` name; None where neither is said.
+
+    Raises ``Usage`` where both are.
+    """
+    if redis is not None and service is not None:
+        raise Usage(WHERE)
+    if redis is not None:
+        return RedisStore(redis)
+    return None if service is None else EmbeddedStore(service)
 
 
 class RedisStore:

@@ -12,7 +12,7 @@ from http.client import HTTPResponse
 from typing import Final
 
 from llmroute.conformance import checks
-from llmroute.conformance.adapters.protocol import Adapter, Gateway
+from llmroute.conformance.adapters.protocol import Adapter, Away, Gateway
 from llmroute.conformance.applies import limits_of, plan_of
 from llmroute.conformance.case import (
     Act,
@@ -148,7 +148,11 @@ class Player:
             return  # who hangs tells nothing; the step after it has every counter
         if Feature.COUNTERS in self.adapter.features:
             within = 0.0 if at_once else self.within
-            yield from (self._reads(key, due, within) for key, due in self.booked.items() if self._can_tell(key))
+            try:
+                yield from (self._reads(key, due, within) for key, due in self.booked.items() if self._can_tell(key))
+            except Away:
+                if not self._away:
+                    raise  # the step after an outage has every counter, and after it there is none
         elif moved:
             time.sleep(self.adapter.settles)  # such a gateway says how soon a charge lands; nothing else tells
 

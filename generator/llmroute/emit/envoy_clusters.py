@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,19 +33,19 @@ class Clusters:
         if max_in_flight is not None:
             made["circuit_breakers"] = {"thresholds": [_thresholds(max_in_flight)]}
         if any(e.tls for e in endpoints):
-            made["transport_socket"] = self._tls(endpoints[0].host)
+            made["transport_socket"] = self._tls(endpoints[0])
         return made
 
-    def _tls(self, host: str) -> dict[str, Any]:
-        kind = "IP_ADDRESS" if _is_ip(host) else "DNS"
+    def _tls(self, endpoint: Endpoint) -> dict[str, Any]:
+        kind = "IP_ADDRESS" if endpoint.is_ip else "DNS"
         validation = {
             # Not system_root_certs: Envoy takes that and verifies nothing.
             "trusted_ca": {"filename": self.trusted_ca},
-            "match_typed_subject_alt_names": [{"san_type": kind, "matcher": {"exact": host}}],
+            "match_typed_subject_alt_names": [{"san_type": kind, "matcher": {"exact": endpoint.host}}],
         }
         context: dict[str, Any] = {"@type": _TLS}
-        if not _is_ip(host):
-            context["sni"] = host
+        if not endpoint.is_ip:
+            context["sni"] = endpoint.host
         context["common_tls_context"] = {"validation_context": validation}
         return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
@@ -72,7 +71,7 @@ def socket(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _discovery(endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
-    if all(_is_ip(e.host) for e in endpoints):
+    if all(e.is_ip for e in endpoints):
         return {"type": "STATIC"}
     # As Envoy Gateway does. Envoy's default takes IPv6 where a name has both, reachable or not.
     return {"type": "STRICT_DNS", "dns_lookup_family": "V4_PREFERRED"}
@@ -90,11 +89,3 @@ def _thresholds(most: int) -> dict[str, Any]:
 def _assignment(name: str, endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
     hosts = [{"endpoint": {"address": socket(e)}} for e in endpoints]
     return {"cluster_name": name, "endpoints": [{"lb_endpoints": hosts}]}
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

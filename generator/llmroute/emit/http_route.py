@@ -49,11 +49,23 @@ def _rule(route: Route, backend: Backend) -> dict[str, Any]:
     if backend.port is not None:
         reference["port"] = backend.port
     rule: dict[str, Any] = {"matches": matches}
-    if admits(route):
-        rule["filters"] = [Comment(BEHIND_THE_CHECK, _UNPAID)]
+    filters = [Comment(BEHIND_THE_CHECK, _UNPAID)] if admits(route) else []
+    filters += _named_as(backend)
+    if filters:
+        rule["filters"] = filters
     rule["timeouts"] = Comment("Envoy's default would cut a stream after 15 s.", {"request": _duration(route)})
     rule["backendRefs"] = [reference]
     return rule
+
+
+def _named_as(backend: Backend) -> list[Comment]:
+    """A backend with TLS is elsewhere, and many of those serve by name. Envoy Gateway leaves the client's as it is."""
+    hosts = {endpoint.host for endpoint in backend.endpoints if endpoint.tls and not endpoint.is_ip}
+    rewrite = [{"type": "URLRewrite", "urlRewrite": {"hostname": host}} for host in hosts if len(hosts) == 1]
+    return [
+        Comment("The name that the backend's certificate is for, not the one that the client called.", r)
+        for r in rewrite
+    ]
 
 
 def _duration(route: Route) -> str:

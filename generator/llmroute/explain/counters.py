@@ -59,3 +59,8 @@ def counters(route: Route, target: Capabilities) -> Iterator[Counter]:
             entries=tuple(entries),
             distinct=tuple(s.header for s in limit.selectors if s.match is Match.DISTINCT),
         )
+
+
+def domain_of(route: Route, target: Capabilities) -> str | None:
+    """What the rate limit service calls ``route``; None where it has no limits."""
+    return next((counter.domain for counter in counters(route, target)), None)

@@ -65,9 +65,13 @@ class ValkeyProcess(ManagedProcess):
         return [str(program), *place, "--save", "", *disk]
 
     def _is_ready(self) -> bool:
-        """Ask who it is: on a port that somebody else took first, somebody else would answer."""
+        """Ask who it is: on a port that somebody else took first, somebody else would answer.
+
+        While it reads its data from disk it says so, and refuses everything else.
+        """
         with socket.create_connection(("127.0.0.1", self._port), timeout=2.0) as connection:
-            connection.sendall(b"INFO server\r\n")
+            connection.sendall(b"INFO\r\n")
             answer = connection.makefile("rb")
             size = answer.readline().strip().removeprefix(b"$")
-            return size.isdigit() and b"process_id:%d\r" % self.pid in answer.read(int(size))
+            said = answer.read(int(size)) if size.isdigit() else b""
+            return b"process_id:%d\r" % self.pid in said and b"\nloading:0\r" in said

@@ -25,17 +25,17 @@ def addresses_in(documents: Iterable[Document]) -> Addresses:
 
 
 def endpoints(target: Document, ref: BackendRef) -> Iterator[Endpoint]:
-    """Where ``target`` says that it is: a Backend's endpoints, or a Service's name in the cluster."""
+    """Where ``target`` says that it is: a Backend's endpoints, with TLS if it has any, or a Service in the cluster."""
     if target.kind[1] == "Service":
         if ref.port is not None:
             yield Endpoint(f"{ref.name}.{target.name[0] or DEFAULT_NAMESPACE}.svc.cluster.local", ref.port)
         return
-    entries = inside(target.value, "spec", "endpoints")
+    entries, tls = inside(target.value, "spec", "endpoints"), inside(target.value, "spec", "tls") is not None
     for entry in entries if isinstance(entries, list) else []:
         host = inside(entry, "fqdn", "hostname") or inside(entry, "ip", "address")
         port = inside(entry, "fqdn", "port") or inside(entry, "ip", "port")
         if isinstance(host, str) and isinstance(port, int):
-            yield Endpoint(host, port)
+            yield Endpoint(host, port, tls=tls)
 
 
 def inside(value: Any, *path: str | int) -> Any:

@@ -6,6 +6,7 @@ total: nothing after ``lower`` knows a default.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -56,6 +57,15 @@ class Endpoint:
         if not host or not port.isdecimal() or int(port) > 65535:
             raise ValueError(f"{text!r} is not HOST:PORT")
         return cls(host.removeprefix("[").removesuffix("]"), int(port))
+
+    @property
+    def is_ip(self) -> bool:
+        """Whether ``host`` is an address and no name."""
+        try:
+            ipaddress.ip_address(self.host)
+        except ValueError:
+            return False
+        return True
 
     def __str__(self) -> str:
         """``HOST:PORT``, an IPv6 address in brackets."""

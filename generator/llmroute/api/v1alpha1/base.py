@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 
-Name = Annotated[str, Field(min_length=1, max_length=253, pattern=_SUBDOMAIN)]
+Name = Annotated[str, Field(min_length=1, max_length=253, pattern=SUBDOMAIN)]
 Namespace = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 

@@ -13,7 +13,7 @@ from llmroute.api.v1alpha1.schema import Schema, definitions
 from llmroute.render.yaml import Comment
 
 PLURAL: Final = "llmroutes"
-_REF: Final = "#/definitions/"
+REF: Final = "#/definitions/"
 _ENVOY_GATEWAY: Final = f"'{names.ENVOY_GATEWAY_API}'"
 
 _MAX_ITEMS: Final = {
@@ -27,7 +27,7 @@ _MAX_ITEMS: Final = {
 _PATTERNS: Final = {("HeaderMatch", "name"): r"^[!#$%&'*+.^`|~0-9A-Za-z-]+$"}
 _MIN_LENGTHS: Final = {("MetadataMatch", "value"): 1}
 
-_RULES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
+RULES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "BackendRef": (
         (
             (
@@ -132,7 +132,7 @@ def _root() -> Schema:
 def _structural(schema: Schema, model: str, parts: dict[str, Schema]) -> Schema:
     """Every reference in its place, and only what Kubernetes has in a structural schema."""
     if "$ref" in schema:
-        model = schema["$ref"].removeprefix(_REF)
+        model = schema["$ref"].removeprefix(REF)
         described = {key: value for key, value in schema.items() if key == "description"}
         return _structural(parts[model], model, parts) | described
     out: Schema = {}
@@ -152,8 +152,8 @@ def _structural(schema: Schema, model: str, parts: dict[str, Schema]) -> Schema:
         out["format"] = "int64"
     if out.get("type") == "array":
         out["x-kubernetes-list-type"] = "atomic"
-    if out.get("type") == "object" and model in _RULES:
-        out["x-kubernetes-validations"] = [{"rule": rule, "message": message} for rule, message in _RULES[model]]
+    if out.get("type") == "object" and model in RULES:
+        out["x-kubernetes-validations"] = [{"rule": rule, "message": message} for rule, message in RULES[model]]
     return out
 
 

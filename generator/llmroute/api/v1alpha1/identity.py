@@ -53,9 +53,9 @@ class SecretRef(Model):
     name: Name
     """Of the Secret."""
     kind: Literal["Secret"] | None = None
-    """The default."""
+    """The only kind. Default: `Secret`."""
     group: Literal[""] | None = None
-    """The default."""
+    """Its API. Default: empty, as it is for Secrets."""
 
 
 class ExtractFrom(Model):
@@ -75,7 +75,7 @@ class ApiKeySpec(Model):
     credential_refs: Annotated[tuple[SecretRef, ...], Field(min_length=1)]
     """Secrets with the clients' keys."""
     extract_from: tuple[ExtractFrom, ...] | None = None
-    """Default: the header `x-api-key`."""
+    """Places that may hold the key. Default: the header `x-api-key`."""
 
 
 class IdentitySpec(Model):

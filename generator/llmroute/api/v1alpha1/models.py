@@ -35,7 +35,7 @@ class ObjectMeta(Model):
     name: Name
     """Also the name of everything that is made of the LLMRoute."""
     namespace: Namespace | None = None
-    """Of the route, its Gateways and its backends."""
+    """Of the route, its Gateways and its backends. Default: the one that `kubectl apply` is told."""
 
 
 class TargetRef(Model):
@@ -44,9 +44,9 @@ class TargetRef(Model):
     name: Name
     """Of the Gateway."""
     kind: Literal["Gateway"] | None = None
-    """The default."""
+    """The only kind. Default: `Gateway`."""
     group: Literal["gateway.networking.k8s.io"] | None = None
-    """The default."""
+    """Its API. Default: `gateway.networking.k8s.io`."""
 
 
 class BackendRef(Model):
@@ -55,9 +55,9 @@ class BackendRef(Model):
     name: Name
     """Of the Backend or Service, and what clients call it."""
     kind: Literal["Backend", "Service"] | None = None
-    """`Service`, unless the group is Envoy Gateway's."""
+    """What it is. Default: `Service`, or `Backend` where the group is Envoy Gateway's."""
     group: Literal["gateway.envoyproxy.io", ""] | None = None
-    """`gateway.envoyproxy.io` of a Backend, empty of a Service; the default is the kind's."""
+    """Its API. Default: `gateway.envoyproxy.io` of a Backend, empty of a Service."""
     port: Port | None = None
     """Of a Service, which needs it."""
 
@@ -90,7 +90,7 @@ class MetadataMatch(Model):
     paths: Annotated[tuple[MetadataPath, ...], Field(min_length=1, max_length=16)]
     """The way to the value, key by key; for a claim first the provider's name."""
     value: Annotated[str, Field(max_length=1024)] | None = None
-    """What it must be; without it every value counts apart."""
+    """What it must be. Default: any, and every value counts apart."""
     default_value: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     """Of a request that has none. Default: `unknown`."""
 
@@ -102,15 +102,15 @@ class WeightsSpec(Model):
     """What a token of each kind costs."""
 
     prompt: Weight | None = None
-    """Of a prompt token that neither came from a cache nor went into one. Default: 1."""
+    """Of a prompt token that neither came from a cache nor went into one. Default: `1`."""
     cached_prompt: Weight | None = None
-    """Of a prompt token that came from a cache. Default: as `prompt`."""
+    """Of a prompt token that came from a cache. Default: that of `prompt`."""
     cache_write: Weight | None = None
-    """Of a prompt token that went into a cache. Default: as `prompt`."""
+    """Of a prompt token that went into a cache. Default: that of `prompt`."""
     completion: Weight | None = None
-    """Of a completion token that is no reasoning. Default: 1."""
+    """Of a completion token that is no reasoning. Default: `1`."""
     reasoning: Weight | None = None
-    """Of a reasoning token. Default: as `completion`."""
+    """Of a reasoning token. Default: that of `completion`."""
 
 
 class LimitSpec(Model):
@@ -127,7 +127,7 @@ class LimitSpec(Model):
     weights: WeightsSpec | None = None
     """What a token of each kind costs, in place of `token`."""
     shadow: bool | None = None
-    """Count, and never refuse. Default: false."""
+    """Count, and never refuse. Default: `false`."""
 
 
 class Rule(Model):
@@ -163,9 +163,9 @@ class BackendSpec(Model):
     models: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=256)], ...], Field(min_length=1)] | None = (
         None
     )
-    """Those of requests that name no backend; `*` takes the models that no other backend has."""
+    """Of requests that name no backend; `*` takes those that nobody has. Default: clients name the backend."""
     traffic_policy: TrafficPolicy | None = None
-    """For requests to this backend."""
+    """For requests to this backend. Default: no limit."""
 
 
 class UsageSpec(Model):
@@ -201,9 +201,9 @@ class AdmissionSpec(Model):
     settle: Literal["Async", "Sync"] | None = None
     """`Sync` charges an answer before it ends. Default: `Async`, right after."""
     max_tokens: Annotated[int, Field(ge=1, le=names.MAX_CHARGE)] | None = None
-    """The longest answer that a request may ask for."""
+    """The longest answer that a request may ask for, in tokens. Default: no bound."""
     max_in_flight: Annotated[int, Field(ge=1, le=MAX_QUANTITY)] | None = None
-    """Requests at once, for each Envoy and each backend."""
+    """Requests at once, for each Envoy and each backend; those beyond are a 503. Default: no bound."""
 
 
 class LLMRouteSpec(Model):
@@ -214,7 +214,7 @@ class LLMRouteSpec(Model):
     backends: Annotated[tuple[BackendSpec, ...], Field(min_length=1, max_length=32)]
     """Where requests go, and what limits hold there."""
     traffic_policy: TrafficPolicy | None = None
-    """For all requests of the route, whichever backend they go to."""
+    """For all requests of the route, whichever backend they go to. Default: no limit."""
     identity: IdentitySpec | None = None
     """Who asks. Default: the header `x-user-id`, as it comes."""
     usage: UsageSpec | None = None

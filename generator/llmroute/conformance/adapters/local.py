@@ -102,7 +102,7 @@ class EnvoyStack(abc.ABC):
         if wanted != self._in_force:
             self._gateway_stack.close()
             self._in_force = None
-            plan = plain_plan(policy, self.upstream.port, refunds=self.refunds)
+            plan = self._compiled(policy)
             self._gateway = self._gateway_stack.enter_context(
                 serve(
                     plan,
@@ -115,6 +115,10 @@ class EnvoyStack(abc.ABC):
             )
             self._in_force, self._plan = wanted, plan
         self._reset()
+
+    def _compiled(self, policy: str) -> Plan:
+        """What is to be served of a policy; ValueError for one that has errors."""
+        return plain_plan(policy, self.upstream.port, refunds=self.refunds)
 
     @property
     def plan(self) -> Plan:

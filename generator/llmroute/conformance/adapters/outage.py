@@ -25,7 +25,7 @@ def _state(thread: Path) -> str:
     return (thread / "stat").read_text("ascii").rpartition(")")[2].split()[0]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class ProcessOutage:
     """Of a process that counts: the real service, or a Redis."""
 

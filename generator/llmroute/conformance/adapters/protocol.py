@@ -18,6 +18,10 @@ class Unfit(Exception):  # noqa: N818 it is no error of the gateway's
     """A policy is of a kind that the gateway has no words for; the message says what it cannot say."""
 
 
+class Away(Exception):  # noqa: N818 it is what a case wanted
+    """Counters cannot be read while the service that has them is away."""
+
+
 class Upstream(Protocol):
     """The scripted upstream, in this process or in a container."""
 
@@ -75,7 +79,11 @@ class Gateway(Protocol):
         ...
 
     def used(self, limit: int, *values: str) -> int:
-        """(COUNTERS) What a limit, by its place in the policy, has counted for these values of its Distinct headers."""
+        """(COUNTERS) What a limit, by its place in the policy, has counted for these values of its Distinct headers.
+
+        Raises:
+            Away: the counters have gone with the service that an outage took away.
+        """
         ...
 
     def reset(self) -> None:

@@ -28,6 +28,14 @@ THEIRS: Final[Mapping[str, Mapping[str, Any]]] = {
     "gemini": {"error": {"code": 429, "message": "theirs", "status": "RESOURCE_EXHAUSTED"}},
 }
 """The 429 of an upstream itself."""
+_BY_CALL: Final = (
+    ("anthropic", Feature.ANTHROPIC),
+    ("gemini", Feature.GEMINI),
+    ("openai-embeddings", Feature.EMBEDDINGS),
+    ("openai-responses", Feature.RESPONSES),
+    ("openai-responses", Feature.CACHED),  # of its prompts part was in the cache
+)
+"""Which API the calls need whose names begin so."""
 TOTALS: Final[Mapping[str, int]] = {
     "openai-chat": 42,
     "openai-chat-stream": 42,
@@ -40,6 +48,9 @@ TOTALS: Final[Mapping[str, int]] = {
     "gemini-stream": 19,
 }
 """What each call of ``sdks`` costs."""
+_API: Final[Mapping[str, frozenset[Feature]]] = {
+    call: frozenset(feature for start, feature in _BY_CALL if call.startswith(start)) for call in TOTALS
+}
 _contract = partial(Case, profile=Profile.CLIENT_CONTRACT)
 
 
@@ -134,10 +145,10 @@ def _sdks() -> Iterator[Case]:
         answered = Ask(call, (200,), charges=(total,))
         yield _contract(f"sdk-{call}", f"{call}: answered and charged", policy=per_user(1_000_000), steps=(answered, answered),
                         proves="The SDK sees the upstream's answer, and the counter has it to the token.",
-                        needs=frozenset({Feature.FORCED_USAGE, Feature.TRANSPARENT}))  # fmt: skip
+                        needs=_API[call] | {Feature.FORCED_USAGE})  # fmt: skip
         stop = Ask(call, (429,), raises=error)
         yield _contract(f"sdk-{call}-stops", f"{call}: a long wait stops the SDK at once", policy=per_user(5, unit="Year"), steps=(answered, stop),
-                        proves="A client that would wait long is told not to.", needs=_REFUSES, sources=("N-14", "TZ-10"))  # fmt: skip
+                        proves="A client that would wait long is told not to.", needs=_API[call] | _REFUSES, sources=("N-14", "TZ-10"))  # fmt: skip
         waits = Ask(call, (429,) if google else (429, 429, 429), raises=error, waits=True)
         yield _contract(f"sdk-{call}-waits", f"{call}: a short wait is honoured", policy=per_user(5, unit="Minute"), steps=(answered, waits),
-                        proves="Each retry sleeps what the answer before it said.", needs=_REFUSES, sources=("N-14",))  # fmt: skip
+                        proves="Each retry sleeps what the answer before it said.", needs=_API[call] | _REFUSES, sources=("N-14",))  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Final
 from llmroute.conformance.case import Case, Profile, Request, Step, Together
 from llmroute.conformance.features import Admission
 from llmroute.conformance.policies import header, limit, per_user, route, rule, text
-from llmroute.conformance.rows import STREAM, ok, passed, refused, script_of, usage
+from llmroute.conformance.rows import STREAM, delta, ok, passed, refused, script_of, streaming, usage
 from llmroute.conformance.upstream import Script
 
 _TAG: Final = "x-tag"
@@ -100,6 +100,11 @@ def _held() -> Iterator[Case]:
     failed = passed(500, Script(status=500), body=most)
     yield held("held-failed", "requests that fail might have taken 900, against 1,000: all is given back", policy=per_user(1000),
                steps=(failed, failed, ok((1, 9, 10), body=most)), proves="A hold ends with its answer.")  # fmt: skip
+    failing = streaming(delta("x"), {"error": {"message": "overloaded", "type": "server_error", "code": 503}})
+    steps = (ok((1, 399, 400), body={"max_tokens": 399}), ok(failing, 0, body=STREAM | {"max_tokens": 500}),
+             refused(body={"max_tokens": 700}))  # fmt: skip
+    yield held("held-failing-stream", "a stream that might have taken 500 fails after a delta, with 400 of 1,000 used: those stay used",
+               policy=per_user(1000), steps=steps, subjects=(), proves="A hold ends once.")  # fmt: skip
     yield held("held-too-much", "an answer longer than was asked for is charged in full", policy=per_user(1000),
                steps=(ok((1, 1199, 1200), body=answer), refused(body=answer)),
                proves="What is charged is what the answer took, not what was held.")  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from llmroute.conformance.case import Case, Expect, Profile, Request, Seen, Send
+from llmroute.conformance.case import CHAT, Case, Expect, Profile, Request, Seen, Send
 from llmroute.conformance.features import Feature
 from llmroute.conformance.policies import per_user
 from llmroute.conformance.rows import ok
@@ -52,3 +52,19 @@ def _needs(fixture: Fixture) -> Iterator[Feature]:
         yield Feature.ESTIMATES
     if fixture.numbers.cached:
         yield Feature.CACHED
+    if fixture.numbers.source == "none" or _open(fixture) or _array(fixture):
+        # Who reads what passes may answer itself, drops what is no event, and asks for events alone.
+        yield Feature.TRANSPARENT
+    if fixture.api == _EVERYWHERE and fixture.path != CHAT:
+        yield Feature.ANY_REQUEST
+
+
+def _array(fixture: Fixture) -> bool:
+    """Whether it is a stream that is one array."""
+    return ":streamGenerateContent" in fixture.path and "alt=sse" not in fixture.path
+
+
+def _open(fixture: Fixture) -> bool:
+    """Whether its last event does not end: by the specification it is none then."""
+    ends = (b"\n\n", b"\r\r", b"\r\n\r\n")
+    return fixture.content_type.startswith("text/event-stream") and not fixture.answer.endswith(ends)

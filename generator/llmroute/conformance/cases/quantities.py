@@ -125,8 +125,12 @@ def _replayed() -> Iterator[Case]:
                  ok(76, user="b"), refused(user="b"))  # fmt: skip
     yield replay("N-08", "an answer larger than what is left", per_user(10), ok(9), ok(500, left=1), refused())
     logprobs = {
-        "choices": [saying(logprobs={"content": [{"token": "usage", "bytes": [1]}]})] * 3,
+        "choices": [
+            saying(logprobs={"content": [{"token": "usage", "logprob": -0.1, "bytes": [1], "top_logprobs": []}]})
+        ]
+        * 3,
         "usage": usage(21),
     }
     several = ok(reporting(logprobs), 21, body={"n": 3, "logprobs": True})
-    yield replay("N-18", "several answers with logprobs are charged once", per_user(30), several, several, refused())
+    yield replay("N-18", "several answers with logprobs are charged once", per_user(30), several, several,
+                 refused(body={"n": 3, "logprobs": True}))  # fmt: skip

@@ -198,7 +198,7 @@ def _other_apis() -> Iterator[Case]:
     sse = streaming(_PART, _PART | {"usageMetadata": _TEN})
     path = f"{_GEMINI}:streamGenerateContent?alt=sse"
     yield used_up("KU-17-stream", "usage of Gemini, streamed", sse, "KU-17", path=path, body=_CONTENTS)
-    asked = b'{"model":"m","input":"hello","stream":true}'
+    asked = b'{"model":"gpt-4.1","input":"hello","stream":true}'
     yield used_up(
         "KU-18", "usage of OpenAI responses, streamed", streaming(_RESPONSE), "KU-18", path="/v1/responses", body=asked
     )
