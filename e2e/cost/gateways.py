@@ -168,7 +168,7 @@ def litellm(site: Site) -> Iterator[Gateway]:
         table = folder / "policy.json"
         table.write_text(json.dumps(limits.table("cost")), "utf-8")
         around = Around(split_address(site.upstream)[1], split_address(valkey.address)[1], table)
-        setting = Setting(limits.window, limits.counts, fail_open=False)
+        setting = Setting(limits.window, limits.counts)
         proxy = stack.enter_context(LiteLLMProxy(environment(), setting, around))
         store = stack.enter_context(contextlib.closing(Store(valkey.address, "{{model_per_key:cost-{}-*:tokens")))
         yield Gateway(proxy.url, {PROXY: proxy.pid, REDIS: valkey.pid}, store=store)
