@@ -185,8 +185,18 @@ fuzz: $(STAMP) ## Try random requests and answers on the Lua against a Python or
 	@$(BIN)/python -m tools.fuzz $(N) $(if $(SEED),--seed $(SEED)) $(if $(ENGINE),--engine $(ENGINE))
 
 .PHONY: bench-filter
-bench-filter: $(STAMP) ## Measure the filter in LuaJIT and in Envoy: QUICK=1, STEPS=1, PARTS=1, PAGE=1 writes docs/performance.md
+bench-filter: $(STAMP) ## Measure the filter in LuaJIT and in Envoy: QUICK=1, STEPS=1, PARTS=1, PAGE=1 writes docs/filter-performance.md
 	@$(BIN)/python -m tools.bench $(if $(QUICK),--quick) $(if $(STEPS),--steps) $(if $(PARTS),--parts) $(if $(PAGE),--page)
+
+.PHONY: bench
+bench: $(STAMP) ## Measure what limiting costs, through gateways side by side: QUICK=1, PAGE=1 writes docs/performance.md, ARGS=
+	@$(BIN)/python -m tools.fetch load ratelimit >&2
+	@$(BIN)/python -m e2e.cost $(if $(QUICK),--quick) $(if $(PAGE),--page) $(ARGS)
+
+.PHONY: check-bench
+check-bench: $(STAMP) ## Check that what measures them still does: a tiny load through every gateway but LiteLLM
+	@$(BIN)/python -m tools.fetch load ratelimit
+	@$(BIN)/python -m pytest e2e/test_cost.py -m slow --enforce $(ARGS)
 
 .PHONY: dist
 dist: $(STAMP) ## Build wheel and sdist in dist/: a commit gives the same bytes everywhere

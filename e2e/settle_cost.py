@@ -8,7 +8,6 @@ over a used-up limit.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import time
@@ -16,19 +15,18 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from e2e.overtake import overtake, request, wires
 from e2e.stacks import STACKS, Stack
 from e2e.stacks.local import EnvoyStack
 from e2e.test_settle import policy
+from tools.proc import cpu_seconds
 
 SETTLES: Final = ("Async", "Sync")
 KINDS: Final = {"JSON": False, "stream": True}
 PLENTY: Final = 1_000_000_000
 WARM_UP: Final = 50
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
@@ -80,8 +78,7 @@ def _load(stack: Stack, stream: bool, answers: int, seen: Seen) -> None:
 def _cpu(stack: Stack) -> Iterator[float]:
     """Seconds that Envoy has worked, where it is a process of the stack's own."""
     if isinstance(stack, EnvoyStack):
-        fields = Path(f"/proc/{stack.gateway.envoy.pid}/stat").read_text("ascii").rpartition(")")[2].split()
-        yield (int(fields[11]) + int(fields[12])) / _TICKS
+        yield cpu_seconds(stack.gateway.envoy.pid)
 
 
 def tables(seen: dict[tuple[str, str], Seen]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import hashlib
 import re
 import shutil
 import subprocess
@@ -24,7 +25,8 @@ from typing import Final
 from tools.go import Go, GoUnavailable, find_go, is_unreachable, unreachable
 from tools.pins import cache_root, pins
 
-CHECKOUT: Final = Path(__file__).resolve().parent.parent
+_HERE: Final = Path(__file__).resolve().parent
+CHECKOUT: Final = _HERE.parent
 LINKS: Final = CHECKOUT / ".tools"
 _WITHIN: Final = 3600.0
 """Seconds for one build."""
@@ -40,12 +42,13 @@ class Tool:
 
     ``stamps``: variables that say the version, set by the linker. ``version_of`` and ``accepts``: how to
     ask one on PATH for its version, and the pattern that it must answer. ``wrapped``: ``package`` is the
-    module of a library, and our ``main.go`` in the folder of the tool's name makes a program of it.
+    module of a library, and our ``main.go`` in the folder of the tool's name makes a program of it. One without
+    ``package`` is all our own: its sources are in that folder, and their hash is its version.
     """
 
     name: str
     version: str
-    package: str
+    package: str = ""
     stamps: dict[str, str] = field(default_factory=dict)
     version_of: tuple[str, ...] = ()
     accepts: str = ""
@@ -64,6 +67,7 @@ def _tools() -> Iterator[Tool]:
     for name in ("envoy-gateway", "egctl"):
         module = "github.com/envoyproxy/gateway"
         yield Tool(name, eg, f"{module}/cmd/{name}", {f"{module}/internal/cmd/version.envoyGatewayVersion": eg})
+    yield Tool("load", _hash(_HERE / "load"))
     yield Tool("ratelimit", pins()["RATELIMIT"], "github.com/envoyproxy/ratelimit/src/service_cmd")
     yield Tool(
         "kind", kind, "sigs.k8s.io/kind",
@@ -88,6 +92,11 @@ def _tools() -> Iterator[Tool]:
         "kustomize", kustomize, "sigs.k8s.io/kustomize/kustomize/v5",
         version_of=("version",), accepts=rf"{re.escape(kustomize)}\b",
     )  # fmt: skip
+
+
+def _hash(sources: Path) -> str:
+    texts = (file.name.encode() + b"\0" + file.read_bytes() for file in sorted(sources.iterdir()))
+    return hashlib.sha256(b"\0".join(texts)).hexdigest()[:16]
 
 
 TOOLS: Final = {tool.name: tool for tool in _tools()}
@@ -129,19 +138,22 @@ def _build(tool: Tool, go: Go) -> None:
         fresh = Path(name)
         flags = " ".join(["-s -w", *(f"-X {variable}={value}" for variable, value in tool.stamps.items())])
         if tool.wrapped:
-            shutil.copy(Path(__file__).parent / tool.name / "main.go", fresh)
+            shutil.copy(_HERE / tool.name / "main.go", fresh)
             _run(go, fresh, "mod", "init", f"llmroute.tools/{tool.name}")
             _run(go, fresh, "get", f"{tool.package}@{tool.version.replace('v1.', 'v0.', 1)}")
             _run(go, fresh, "build", "-mod=mod", "-ldflags", flags, "-o", tool.name)
             binary = fresh / tool.name
+        elif not tool.package:
+            binary = fresh / tool.name
+            _run(go, _HERE / tool.name, "build", "-ldflags", flags, "-o", str(binary), GOPROXY="off")
         else:
             _run(go, fresh, "install", "-ldflags", flags, f"{tool.package}@{tool.version}")
             binary = fresh / re.sub(r"/v\d+$", "", tool.package).rpartition("/")[2]
         binary.replace(tool.path)
 
 
-def _run(go: Go, fresh: Path, *arguments: str) -> None:
-    done = go.run(*arguments, cwd=fresh, within=_WITHIN, GOBIN=str(fresh))
+def _run(go: Go, folder: Path, *arguments: str, **environment: str) -> None:
+    done = go.run(*arguments, cwd=folder, within=_WITHIN, **{"GOBIN": str(folder), **environment})
     if done.returncode == 0:
         return
     if is_unreachable(done.stderr):

@@ -77,6 +77,28 @@ def test_two_routes_of_one_gateway_with_one_backend() -> None:
     assert [code for code, _ in found] == ["LR018", "LR017"]
 
 
+@pytest.mark.parametrize("target", [ENVOY_GATEWAY, ENVOY])
+def test_many_routes_of_one_gateway(target: str) -> None:
+    """Each is told once of the first in its way: as pairs, a thousand routes were half a million warnings."""
+    documents = [route(name=f"r{number}", **{f"b{number % 30}": [rule(limit(1))]}) for number in range(40)]
+    found = findings(*documents, *(backend(f"b{number}") for number in range(30)), target=target)
+    assert [code for code, _ in found].count("LR018") == 39
+    assert [code for code, _ in found].count("LR017") == 10
+    assert len(found) == 49
+    (first,) = [d for c, d in found if c == "LR017" and "LLMRoute r9 " in d.message]
+    assert first.message.startswith("requests that name backend b9 go to LLMRoute r9 (policy.yaml:")
+
+
+def test_a_route_of_two_gateways_meets_one_on_each() -> None:
+    """The one that it meets on the second Gateway is said as well as one on the first would be."""
+    one, two, three = (route(name=name, **{name: [rule(limit(1))]}) for name in ("a", "b", "c"))
+    two["spec"]["targetRefs"] = [{"name": "another"}]
+    three["spec"]["targetRefs"] = [{"name": "free"}, {"name": "another"}]
+    ((code, record),) = findings(one, two, three)
+    assert code == "LR018"
+    assert "or b (" in record.message
+
+
 def test_two_routes_of_different_gateways() -> None:
     """No conflict on Envoy Gateway; on a plain Envoy they share the listener."""
     other = route(rule(limit(1)), name="b")

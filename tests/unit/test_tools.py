@@ -63,6 +63,16 @@ def test_a_tool_is_built_once_and_linked(tmp_path: Path) -> None:
     assert [p.name for p in kept.parent.iterdir()] == ["thing"], "nothing half made stays"
 
 
+def test_a_program_of_our_own_is_built_from_its_folder(tmp_path: Path) -> None:
+    """Without a network: it has no dependencies. Its version is the hash of its sources."""
+    tool = fetch.TOOLS["load"]
+    assert re.fullmatch(r"[0-9a-f]{16}", tool.version)
+    go = go_that(tmp_path, 'pwd > "$5"; echo "$GOPROXY" >> "$5"')
+    assert fetch.ensure(tool, lambda: go).startswith("built in ")
+    assert tool.path.read_text().splitlines() == [str(ROOT / "tools" / "load"), "off"]
+    assert (tmp_path / "calls").read_text().startswith("build -ldflags -s -w -o ")
+
+
 def _never() -> Go:
     raise AssertionError("no Go is needed")
 

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmroute.render.yaml import Block, Comment, dump, join
+from llmroute.render.yaml import Block, Comment, Verbatim, dump, dump_all, join
 from llmroute.source import read
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -33,6 +33,14 @@ def test_round_trip_through_two_readers(value: Any) -> None:
 def test_streams(values: list[Any]) -> None:
     """A joined stream has the documents that were put in."""
     assert list(yaml.safe_load_all(join(dump(v) for v in values))) == values
+
+
+@given(st.lists(_DATA.filter(lambda v: v is not None), min_size=1, max_size=4))
+def test_a_stream_at_once(values: list[Any]) -> None:
+    """The same as its documents one by one, whether they are data or a text already."""
+    texts = [dump(value) for value in values]
+    mixed = [Verbatim(text) if n % 2 else value for n, (value, text) in enumerate(zip(values, texts, strict=True))]
+    assert dump_all(mixed) == join(texts)
 
 
 @given(_TEXT)

@@ -13,7 +13,7 @@ def main() -> None:
     """Measure, print, and write the page when asked to."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few seconds; the figures are rough")
-    parser.add_argument("--page", action="store_true", help="write docs/performance.md")
+    parser.add_argument("--page", action="store_true", help="write docs/filter-performance.md")
     parser.add_argument("--steps", action="store_true", help="also what single calls of Envoy's Lua cost")
     parser.add_argument("--parts", action="store_true", help="also what each part of the filter costs in Envoy")
     options = parser.parse_args()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import selectors
 import socket
 from collections.abc import Iterator, Mapping
@@ -13,11 +12,12 @@ from typing import Any, Final
 from llmroute.local.envoy import EnvoyProcess
 from llmroute.render.lua import filter_source
 from llmroute.render.yaml import dump
-from tools.bench.filter import Row, spread
+from tools.bench.filter import Row
+from tools.proc import cpu_seconds
+from tools.spread import spread
 
 HERE: Final = Path(__file__).parent
 CONNECTIONS: Final = 16
-_TICK: Final = os.sysconf("SC_CLK_TCK")
 _HTTP: Final = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _LUA: Final = "type.googleapis.com/envoy.extensions.filters.http.lua.v3"
 _BUFFER: Final = "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer"
@@ -102,21 +102,11 @@ def measure(scripts: Mapping[str, str | None], rounds: int, requests: int) -> di
         }
         for turn in range(rounds + 1):
             for name in scripts:
-                before = _cpu(measured.pid)
+                before = cpu_seconds(measured.pid)
                 _drive(clients[name], request, requests)
                 if turn:  # the first one warms up
-                    costs[name].append((_cpu(measured.pid) - before) * 1e6 / requests)
+                    costs[name].append((cpu_seconds(measured.pid) - before) * 1e6 / requests)
     return costs
-
-
-def _cpu(pid: int) -> float:
-    """CPU seconds of a process, from what its threads ran: /proc/PID/stat counts ticks of 10 ms."""
-    tasks = Path(f"/proc/{pid}/task")
-    try:
-        return sum(int((task / "schedstat").read_text("ascii").split()[0]) for task in tasks.iterdir()) / 1e9
-    except FileNotFoundError:
-        fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICK
 
 
 @contextmanager

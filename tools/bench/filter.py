@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from llmroute.render.lua import MODULES
 from tools.bench import bodies
+from tools.spread import spread
 
 SOURCES: Final = Path(__file__).parents[2] / "filters" / "lua" / "src"
 HERE: Final = Path(__file__).parent
@@ -82,11 +83,6 @@ class Bench:
             count *= 4 if taken < self._seconds / 40 else 2
             taken = loop(count)
         return max(1, round(count * self._seconds / taken))
-
-
-def spread(values: list[float]) -> tuple[float, float, float]:
-    """Median, least, most."""
-    return statistics.median(values), min(values), max(values)
 
 
 def rows(bench: Bench) -> Iterator[Row]:

@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 
 from llmroute.render.lua import MODULES, bundle
 from tools.bench.envoy import measure
-from tools.bench.filter import SOURCES, Row, spread
+from tools.bench.filter import SOURCES, Row
+from tools.spread import spread
 
 # What any filter of tokens has to do: read both bodies, set a header, say what was found out.
 FLOOR: Final = """

@@ -1,4 +1,4 @@
-"""The table of measures, for a terminal and as docs/performance.md."""
+"""The table of measures, for a terminal and as docs/filter-performance.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 from tools.bench.envoy import CONNECTIONS
 from tools.bench.filter import Row
 
-PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
+PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "filter-performance.md"
 _HEAD: Final = ("measure", "unit", "filter", "spread", "naive", "spread", "goal")
 
 _INTRODUCTION: Final = """\
@@ -20,6 +20,7 @@ _INTRODUCTION: Final = """\
 Written by `make bench-filter PAGE=1`, on {machine}, {lua}. Each figure is the median of {repeats} runs of CPU
 time with the least and the most; the filter and a naive reference (`tools/bench/naive.lua`, a tokenizer on
 character classes; `tools/bench/naive_filter.lua`, whole bodies and one match each) take turns in one process.
+What requests cost through whole gateways: [Performance](performance.md).
 To see the figures of your machine without writing this page, within a few seconds:
 
 ```shell
@@ -94,7 +95,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def page(alone: Sequence[Row], in_envoy: Sequence[Row], by_part: Sequence[Row], *, lua: str, repeats: int) -> str:
-    """All of docs/performance.md."""
+    """All of docs/filter-performance.md."""
     introduction = _INTRODUCTION.format(machine=machine(), lua=lua, repeats=repeats)
     envoy = f"\n## In Envoy\n\n{markdown(in_envoy)}" if in_envoy else ""
     parts = f"{_PARTS}{markdown(by_part)}"

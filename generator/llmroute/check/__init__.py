@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llmroute.check import admission, backends, headers, identity, limits, models, routes, settle
+from llmroute.check.places import Places
 from llmroute.diagnostic import Diagnostic
 from llmroute.plan import Plan
 from llmroute.source import Document
@@ -16,14 +17,15 @@ def check(plan: Plan, target: Capabilities, documents: Sequence[Document]) -> tu
 
     ``documents`` are the whole input: what passes through must not collide with what is made.
     """
+    places = Places(documents)
     found = [
         *routes.check(plan, documents, target),
-        *backends.check(plan, target, documents),
+        *backends.check(plan, target, places),
         *headers.check(plan, target),
-        *limits.check(plan, target, documents),
+        *limits.check(plan, target, places),
         *models.check(plan),
-        *identity.check(plan, target, documents),
-        *admission.check(plan, target, documents),
-        *settle.check(plan, target, documents),
+        *identity.check(plan, target, documents, places),
+        *admission.check(plan, target, places),
+        *settle.check(plan, target, places),
     ]
     return tuple(sorted(found, key=lambda d: (d.origin.file, d.origin.line, d.origin.column, d.code.id)))

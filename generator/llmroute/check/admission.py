@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from llmroute import codes
-from llmroute.check.places import place
+from llmroute.check.places import Places
 from llmroute.diagnostic import Diagnostic, Origin
 from llmroute.plan import Mode, Plan, Route
 from llmroute.settlement import hindrance, prepays, unreadable
-from llmroute.source import Document
 from llmroute.targets import Capabilities
 
 
-def check(plan: Plan, target: Capabilities, documents: Sequence[Document]) -> Iterator[Diagnostic]:
+def check(plan: Plan, target: Capabilities, places: Places) -> Iterator[Diagnostic]:
     """Of each route: its mode, or for ``PrepaidPrompt`` each selector that stands in the way."""
     for route in plan.routes:
         admission = route.admission
-        origin = place(documents, admission.origin, (*admission.origin.path, "mode"))
+        origin = places.beside(admission.origin, (*admission.origin.path, "mode"))
         if admission.mode is Mode.PREPAID_PROMPT:
             yield from _prepaid(route, origin, target)
         elif admission.mode is Mode.RESERVE and not target.refunds:

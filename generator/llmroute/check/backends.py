@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from llmroute import codes, names
 from llmroute.check.headers import not_a_value
-from llmroute.check.places import place
+from llmroute.check.places import Places
 from llmroute.diagnostic import Diagnostic, Origin
 from llmroute.lower import DEFAULT_NAMESPACE
 from llmroute.plan import Backend, Plan, Route
-from llmroute.source import Document
 from llmroute.targets import Capabilities
 
 
-def check(plan: Plan, target: Capabilities, documents: Sequence[Document]) -> Iterator[Diagnostic]:
+def check(plan: Plan, target: Capabilities, places: Places) -> Iterator[Diagnostic]:
     """Duplicates; Services without a port; missing addresses; models of two backends."""
     for route in plan.routes:
         first: dict[str, Backend] = {}
@@ -24,14 +23,14 @@ def check(plan: Plan, target: Capabilities, documents: Sequence[Document]) -> It
                 message = f"backend {backend.name} stands at {other.origin} already"
                 yield Diagnostic(codes.DUPLICATE_BACKEND, backend.origin, message, "merge their rules into one")
             yield from _address(route, backend, target)
-        yield from _models(route, documents)
+        yield from _models(route, places)
 
 
-def _models(route: Route, documents: Sequence[Document]) -> Iterator[Diagnostic]:
+def _models(route: Route, places: Places) -> Iterator[Diagnostic]:
     first: dict[str, Backend] = {}
     for backend in route.backends:
         for i, model in enumerate(backend.models):
-            origin = place(documents, backend.origin, (*backend.origin.path[:-2], "models", i))
+            origin = places.beside(backend.origin, (*backend.origin.path[:-2], "models", i))
             other = first.setdefault(model, backend)
             if not_a_value(model):
                 message = f"no request can have the model {model!r}"

@@ -8,7 +8,7 @@ from typing import Final
 
 from llmroute import codes, names
 from llmroute.check.headers import legal
-from llmroute.check.places import place
+from llmroute.check.places import Places
 from llmroute.diagnostic import Code, Diagnostic, FieldPath
 from llmroute.lower import DEFAULT_NAMESPACE
 from llmroute.plan import ApiKey, Identity, Jwt, Plan, Route
@@ -35,12 +35,12 @@ _Finding = tuple[Code, FieldPath, str, str]
 """Code, field below ``spec.identity``, message and hint."""
 
 
-def check(plan: Plan, target: Capabilities, documents: Sequence[Document]) -> Iterator[Diagnostic]:
+def check(plan: Plan, target: Capabilities, documents: Sequence[Document], places: Places) -> Iterator[Diagnostic]:
     """Of each route: one source of the user, with keys, and a header that can hold the user."""
     for route in plan.routes:
         known = route.identity.origin
         for code, field, message, hint in _findings(route, target, documents):
-            yield Diagnostic(code, place(documents, known, (*known.path, *field)), message, hint)
+            yield Diagnostic(code, places.beside(known, (*known.path, *field)), message, hint)
 
 
 def _findings(route: Route, target: Capabilities, documents: Sequence[Document]) -> Iterator[_Finding]:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from llmroute import codes
-from llmroute.check.places import place
+from llmroute.check.places import Places
 from llmroute.diagnostic import Diagnostic, Severity
 from llmroute.encoding import reported_limit
 from llmroute.plan import Admission, Limit, Plan, Unit, Weights
-from llmroute.source import Document
 from llmroute.targets import Capabilities
 
 
-def check(plan: Plan, target: Capabilities, documents: Sequence[Document]) -> Iterator[Diagnostic]:
+def check(plan: Plan, target: Capabilities, places: Places) -> Iterator[Diagnostic]:
     """Units, weights, number of limits, look-alikes."""
     for route in plan.routes:
         limits = [limit for _, limit in route.limits()]
         for limit in limits:
             yield from _unit(limit, target)
             if isinstance(limit.counts, Weights):
-                yield from _weights(limit, limit.counts, documents)
+                yield from _weights(limit, limit.counts, places)
         if len(limits) > target.max_rules:
             message = f"{target.target} takes {target.max_rules} limits in a route, not {len(limits)}"
             hint = "split the route by backend into several LLMRoutes"
@@ -37,9 +36,9 @@ def _unit(limit: Limit, target: Capabilities) -> Iterator[Diagnostic]:
         yield Diagnostic(codes.UNKNOWN_UNIT, limit.origin, message, hint)
 
 
-def _weights(limit: Limit, weights: Weights, documents: Sequence[Document]) -> Iterator[Diagnostic]:
+def _weights(limit: Limit, weights: Weights, places: Places) -> Iterator[Diagnostic]:
     if not any(dataclasses.astuple(weights)):
-        origin = place(documents, limit.origin, (*limit.origin.path[:-1], "weights"))
+        origin = places.beside(limit.origin, (*limit.origin.path[:-1], "weights"))
         message = "all weights are 0, so this limit counts nothing and never refuses"
         yield Diagnostic(codes.NO_WEIGHT, origin, message, "give the tokens that it is to count a weight")
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import combinations
-from typing import Final
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import Final, TypeVar
 
 from llmroute import codes, names
 from llmroute.diagnostic import Diagnostic, Severity
@@ -15,6 +14,9 @@ from llmroute.targets import Capabilities
 
 _KINDS: Final = ("BackendTrafficPolicy", "EnvoyExtensionPolicy", "HTTPRoute")
 _IDENTITY_KIND: Final = "SecurityPolicy"
+_Key = TypeVar("_Key", bound=Hashable)
+_Gateway = tuple[str, ...]
+"""Namespace and name; nothing where all routes share one listener."""
 
 
 def check(plan: Plan, documents: Sequence[Document], target: Capabilities) -> Iterator[Diagnostic]:
@@ -22,9 +24,7 @@ def check(plan: Plan, documents: Sequence[Document], target: Capabilities) -> It
     yield from _duplicates(plan)
     if not target.one_listener:
         yield from _taken(plan, documents)
-    for one, two in combinations(plan.routes, 2):
-        if target.one_listener or _shared_gateway(one, two):
-            yield from _ambiguous(one, two)
+    yield from _ambiguous(plan, target)
 
 
 def _duplicates(plan: Plan) -> Iterator[Diagnostic]:
@@ -49,24 +49,37 @@ def _taken(plan: Plan, documents: Sequence[Document]) -> Iterator[Diagnostic]:
                 yield Diagnostic(codes.NAME_TAKEN, document.origin(("metadata", "name")), message, hint)
 
 
-def _shared_gateway(one: Route, two: Route) -> bool:
-    same_namespace = (one.namespace or DEFAULT_NAMESPACE) == (two.namespace or DEFAULT_NAMESPACE)
-    return same_namespace and bool({g.name for g in one.gateways} & {g.name for g in two.gateways})
-
-
-def _ambiguous(one: Route, two: Route) -> Iterator[Diagnostic]:
-    taken = {b.name for b in one.backends}
-    for backend in two.backends:
-        if backend.name in taken:
+def _ambiguous(plan: Plan, target: Capabilities) -> Iterator[Diagnostic]:
+    """Said once, of the first route that is in the way: of a thousand on one gateway half a million pairs are."""
+    serving: dict[tuple[_Gateway, str], Route] = {}
+    unnamed: dict[_Gateway, Route] = {}
+    for route in plan.routes:
+        gateways = list(_gateways(route, target))
+        for backend in route.backends:
+            if one := _first(route, serving, [(gateway, backend.name) for gateway in gateways]):
+                message = (
+                    f"requests that name backend {backend.name} go to LLMRoute {one.name} ({one.origin}); "
+                    f"the limits here would never count"
+                )
+                yield Diagnostic(codes.AMBIGUOUS_BACKEND, backend.origin, message, "keep a backend in one LLMRoute")
+        takes = route.takes_unnamed or route.routes_by_model
+        if takes and (one := _first(route, unnamed, gateways)):
             message = (
-                f"requests that name backend {backend.name} go to LLMRoute {one.name} ({one.origin}); "
-                f"the limits here would never count"
+                f"requests that name no backend go to either this LLMRoute or {one.name} ({one.origin}): "
+                f"each has one backend, or chooses by model, and takes them"
             )
-            yield Diagnostic(codes.AMBIGUOUS_BACKEND, backend.origin, message, "keep a backend in one LLMRoute")
-    if all(route.takes_unnamed or route.routes_by_model for route in (one, two)):
-        message = (
-            f"requests that name no backend go to either this LLMRoute or {one.name} ({one.origin}): "
-            f"each has one backend, or chooses by model, and takes them"
-        )
-        hint = f"let clients send {names.BACKEND_HEADER}, or put both backends into one LLMRoute"
-        yield Diagnostic(codes.AMBIGUOUS_DEFAULT, two.origin, message, hint, Severity.WARNING)
+            hint = f"let clients send {names.BACKEND_HEADER}, or put both backends into one LLMRoute"
+            yield Diagnostic(codes.AMBIGUOUS_DEFAULT, route.origin, message, hint, Severity.WARNING)
+
+
+def _gateways(route: Route, target: Capabilities) -> Iterator[_Gateway]:
+    if target.one_listener:
+        yield ()
+    else:
+        yield from ((route.namespace or DEFAULT_NAMESPACE, gateway.name) for gateway in route.gateways)
+
+
+def _first(route: Route, taken: dict[_Key, Route], keys: Iterable[_Key]) -> Route | None:
+    """The route that had one of ``keys`` before this one, which has the free ones from now on."""
+    others = [other for key in keys if (other := taken.setdefault(key, route)) is not route]
+    return others[0] if others else None

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from llmroute import codes
-from llmroute.check.places import place
+from llmroute.check.places import Places
 from llmroute.diagnostic import Diagnostic, Severity
 from llmroute.plan import Plan, Route, Settle
 from llmroute.settlement import by_usage, hindrance, unreadable
-from llmroute.source import Document
 from llmroute.targets import Capabilities
 
 _STILL: Final = "charges just after the answer, as with Async"
 
 
-def check(plan: Plan, target: Capabilities, documents: Sequence[Document]) -> Iterator[Diagnostic]:
+def check(plan: Plan, target: Capabilities, places: Places) -> Iterator[Diagnostic]:
     """One finding for a route of which nothing can be charged in time, else one for each such selector."""
     for route in plan.routes:
         if route.admission.settle is not Settle.SYNC:
             continue
         if reason := hindrance(route, target):
             known = route.admission.origin
-            origin = place(documents, known, (*known.path, "settle"))
+            origin = places.beside(known, (*known.path, "settle"))
             hint = "add metadata.namespace" if route.namespace is None else "say settle: Async"
             yield Diagnostic(codes.SETTLED_LATE, origin, f"the proxy {_STILL}: {reason}", hint, Severity.WARNING)
         else:

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -17,6 +18,9 @@ from llmroute.emit import Artifact, default_options
 from llmroute.emit.stamp import MADE
 from llmroute.pipeline import compile_policies
 from llmroute.targets import EG_VERSIONS, ENVOY_GATEWAY, TARGETS, capabilities
+
+_PIECE: Final = 1 << 20
+"""Characters that are written at once."""
 
 
 @click.command("generate")
@@ -103,7 +107,8 @@ def _write_all(artifacts: Sequence[Artifact], directory: Path) -> None:
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
             pending.append((Path(name), path))
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(artifact.text)
+                # A thousand routes are 60 MB; at once they would be held a second time, as bytes.
+                file.writelines(artifact.text[at : at + _PIECE] for at in range(0, len(artifact.text), _PIECE))
             if not artifact.secret:
                 os.chmod(name, 0o644)  # noqa: PTH101 mkstemp's 0600 is for secrets
         for temporary, path in pending:

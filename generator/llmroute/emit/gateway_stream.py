@@ -13,7 +13,7 @@ from llmroute.emit.security_policy import security_policy
 from llmroute.emit.stamp import stamp
 from llmroute.emit.traffic_policy import traffic_policy
 from llmroute.plan import Plan, Route
-from llmroute.render.yaml import Comment, dump, join
+from llmroute.render.yaml import Comment, Verbatim, dump_all
 from llmroute.source import Document
 
 STREAM: Final = "envoy-gateway.yaml"
@@ -32,14 +32,14 @@ def gateway_stream(plan: Plan, documents: Sequence[Document]) -> Artifact:
     Other documents pass through with their very text, comments included.
     """
     routes = iter(plan.routes)
-    texts: list[str] = []
+    made: list[Comment | Verbatim] = []
     for document in documents:
         if document.kind == (names.API_VERSION, names.KIND):
             route = next(routes)
-            texts += [dump(Comment(stamp(route), made)) for emit in _EMITTERS if (made := emit(route))]
+            made += [Comment(stamp(route), resource) for emit in _EMITTERS if (resource := emit(route))]
         else:
-            texts.append(document.text)
-    return Artifact(STREAM, join(texts), secret=any(_is_secret(document.value) for document in documents))
+            made.append(Verbatim(document.text))
+    return Artifact(STREAM, dump_all(made), secret=any(_is_secret(document.value) for document in documents))
 
 
 def _is_secret(value: Any) -> bool:

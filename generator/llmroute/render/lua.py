@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -80,6 +81,7 @@ def _library(name: str, text: str) -> str:
     return f"local {name}=(function(){text}\nend)()\n"
 
 
+@functools.cache
 def filter_source() -> str:
     """The bundled filter that ships with the package."""
     return resources.files("llmroute.data").joinpath("filter.lua").read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ entry; ``Block`` writes a text as a literal block.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,13 @@ class Block:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Verbatim:
+    """A document of a stream that is a text already, ending in a newline."""
+
+    text: str
+
+
 def dump(value: Any) -> str:
     """One document without its marker, ending in a newline.
 
@@ -41,12 +49,31 @@ def dump(value: Any) -> str:
     ``Block``. Raises TypeError for anything else and ValueError for a string that YAML cannot
     hold (a lone surrogate) or a number that is not finite.
     """
-    return "\n".join(_lines(value, "")) + "\n"
+    return dump_all([value])
+
+
+def dump_all(documents: Iterable[Any]) -> str:
+    """A stream of documents, each as ``dump`` writes it, or ``Verbatim``.
+
+    All of it is joined at once: a block that every document has is held once until then.
+    """
+    return "\n".join(_stream(documents))
 
 
 def join(documents: Iterable[str]) -> str:
     """A stream of documents, each ending in a newline."""
     return "---\n".join(documents)
+
+
+def _stream(documents: Iterable[Any]) -> Iterator[str]:
+    for number, document in enumerate(documents):
+        if number:
+            yield "---"
+        if isinstance(document, Verbatim):
+            yield document.text.removesuffix("\n")
+        else:
+            yield from _lines(document, "")
+    yield ""  # for the last newline
 
 
 def _lines(value: Any, indent: str) -> Iterator[str]:
@@ -99,14 +126,22 @@ def _comment(text: str, indent: str) -> Iterator[str]:
 
 
 def _block(head: str, text: str, indent: str, nested: str) -> Iterator[str]:
+    body = _literal(text, nested)
+    if body is None:
+        yield f"{indent}{head} {_scalar(text)}"
+    else:
+        yield f"{indent}{head} {'|' if text.endswith(chr(10)) else '|-'}"
+        yield body
+
+
+@functools.lru_cache(maxsize=8)  # a script of 1,600 lines is in every route
+def _literal(text: str, nested: str) -> str | None:
+    """The lines of a literal block; None where it cannot hold the text."""
     body = text.removesuffix("\n")
     blank = not body or body[0] in " \n" or body != body.rstrip("\n")
     if blank or any(c != "\n" and _UNPRINTABLE.fullmatch(c) and c not in '"\\' for c in set(text)):
-        yield f"{indent}{head} {_scalar(text)}"
-        return
-    yield f"{indent}{head} {'|' if text.endswith(chr(10)) else '|-'}"
-    for line in body.split("\n"):
-        yield nested + line if line else ""
+        return None
+    return "\n".join(nested + line if line else "" for line in body.split("\n"))
 
 
 def _key(key: Any) -> str:

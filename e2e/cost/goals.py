@@ -1,0 +1,121 @@
+"""What is aimed at, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from e2e.cost import figures
+from e2e.cost.gateways import COUNTING, LITELLM, LUA, NATIVE, PLAIN, PROXY
+from e2e.cost.loads import ALONE, JSON
+from e2e.cost.raw import Raw
+from tools.spread import Spread, spread
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """``most`` is what the median of ``figure`` may be; ``known``: whether a run has measured what it needs.
+
+    ``why``: what is known of the reason where it is missed.
+    """
+
+    what: str
+    unit: str
+    most: float
+    figure: Callable[[Raw], Spread]
+    known: Callable[[Raw], bool] = lambda _: True
+    why: str = ""
+
+    def missed(self, figure: Spread) -> bool:
+        """Whether it is more than it may be."""
+        return figure.median > self.most
+
+
+_WASM: Final = "wasm"
+_ROUTES: Final = 1000
+
+
+def _to_native(gateway: str) -> Callable[[Raw], Spread]:
+    return lambda raw: figures.ratio(raw, gateway, NATIVE.name, JSON.name, figures.cpu(PROXY))
+
+
+def _compiled(raw: Raw, figure: str) -> Spread:
+    of = figures.by_size(raw.compilations)[_ROUTES]
+    return spread([each.cpu if figure == "cpu" else each.mib for each in of])
+
+
+def _has(gateway: str) -> Callable[[Raw], bool]:
+    return lambda raw: gateway in raw.gateways()
+
+
+def _compiles(raw: Raw) -> bool:
+    return _ROUTES in figures.by_size(raw.compilations)
+
+
+GOALS: Final = (
+    Goal(
+        f"CPU of Envoy for a request, Lua to Envoy's own filters ({JSON.name})",
+        "x",
+        1.0,
+        _to_native(LUA.name),
+        why="Of a small answer little is left that could be saved: in a profile (`perf`, 12,000 requests) LuaJIT itself has\n"
+        "about 14% of Envoy's samples and the code that it compiled 4%, which the native filters do not have. They parse every\n"
+        "body and every event whole, the Lua reads what it needs: with long streams and big bodies it takes less than they do.",
+    ),
+    Goal(
+        f"CPU of Envoy for a request, wasm to Envoy's own filters ({JSON.name})",
+        "x",
+        0.97,
+        _to_native(_WASM),
+        _has(_WASM),
+    ),
+    Goal(
+        f"CPU of Envoy, ratelimit and Redis to LiteLLM and Redis ({JSON.name})",
+        "x",
+        1 / 15,
+        lambda raw: figures.ratio(raw, LUA.name, LITELLM.name, JSON.name, figures.cpu()),
+        _has(LITELLM.name),
+    ),
+    Goal(
+        f"p99 of the time to the first byte that the Lua adds to check and charge ({ALONE.name})",
+        "ms",
+        0.3,
+        lambda raw: figures.added(raw, LUA.name, COUNTING.name, ALONE.name, figures.first("p99")),
+        why="On cores that others use as well, one request in a hundred waits for its turn, with the Lua or without: the spread\n"
+        "is what that does. p50 and p90 are below.",
+    ),
+    Goal(
+        "memory that the Lua adds to a proxying Envoy with its streams open",
+        "MiB",
+        10,
+        lambda raw: figures.held(raw, LUA.name, PLAIN.name),
+        why="A part of it is the check's own, which `ratelimit` has as well, and 2 to 3 MiB are there before any request: the script,\n"
+        "compiled for each worker. The rest is what the Lua keeps of each stream.",
+    ),
+    Goal(
+        "1,000 LLMRoutes compiled: CPU time, of one thread that waits for nothing",
+        "s",
+        2,
+        lambda raw: _compiled(raw, "cpu"),
+        _compiles,
+    ),
+    Goal("1,000 LLMRoutes compiled: memory", "MiB", 200, lambda raw: _compiled(raw, "mib"), _compiles),
+    Goal(
+        f"calls of the rate limit service for a request ({JSON.name})",
+        "",
+        2,
+        lambda raw: figures.alone(raw, LUA.name, JSON.name, lambda sample: sample.calls),
+    ),
+    Goal(
+        f"round trips to Redis for such a call ({JSON.name})",
+        "",
+        1,
+        lambda raw: figures.alone(raw, LUA.name, JSON.name, lambda sample: sample.reads / sample.calls),
+    ),
+)
+
+
+def judged(raw: Raw) -> Iterator[tuple[Goal, Spread]]:
+    """Each goal that this run can judge, and its figure."""
+    return ((goal, goal.figure(raw)) for goal in GOALS if goal.known(raw))

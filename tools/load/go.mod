@@ -1,0 +1,3 @@
+module llmroute.tools/load
+
+go 1.25
