@@ -60,13 +60,15 @@ imports: $(STAMP) ## Check that imports point one way
 .PHONY: generated
 generated: $(STAMP) ## Check that generated files are up to date
 	@$(BIN)/python tools/bundle_filter.py --check
+	@$(BIN)/python tools/build_wasm.py --check
 	@$(BIN)/python tools/examples.py --check
 	@$(BIN)/python -m tools.schema --check
 	@$(BIN)/python -m tools.observability --check
 
 .PHONY: regenerate
-regenerate: $(STAMP) ## Write the generated files: the bundled filter, the schemas and the examples' output
+regenerate: $(STAMP) ## Write the generated files: the filter in Lua and wasm, the schemas and the examples' output
 	@$(BIN)/python tools/bundle_filter.py
+	@$(BIN)/python tools/build_wasm.py
 	@$(BIN)/python tools/examples.py
 	@$(BIN)/python -m tools.schema
 	@$(BIN)/python -m tools.observability
@@ -113,6 +115,14 @@ equality: tools ## Compare the local stack with the real Envoy Gateway, case by 
 	@for stack in local standalone; do \
 	  $(BIN)/python -m pytest -q $(CASES) --stack $$stack --enforce --record .tools/$$stack.json || exit 1; done
 	@$(BIN)/python -m tools.same_records .tools/local.json .tools/standalone.json
+
+.PHONY: wasm
+wasm: $(STAMP) ## Build the filter's wasm module from its C: the same sources give the same bytes
+	@$(BIN)/python tools/build_wasm.py
+
+.PHONY: test-wasm
+test-wasm: $(STAMP) ## Run the filter's tests on the wasm module
+	@$(BIN)/python -m pytest tests/filters -m slow --enforce -n 2 $(ARGS)
 
 .PHONY: cuts
 cuts: $(STAMP) ## Cut every fixture of every wire format at every byte, in a real Envoy

@@ -125,7 +125,7 @@ def test_a_length_that_is_none_is_no_reason_not_to_read(engine: Engine) -> None:
     for length in ("", "x", "99,99"):
         stream = engine.stream(route(bodyLimit=1))
         message = stream._run(  # noqa: SLF001 - `request` always states the length
-            b"envoy_on_request", [(":method", "POST"), (":path", "/v1/x"), ("content-length", length)], [BODY]
+            "request", [(":method", "POST"), (":path", "/v1/x"), ("content-length", length)], [BODY]
         )
         assert message.header(names.MODEL_HEADER) == "m"
 
