@@ -144,12 +144,18 @@ check-suite: $(STAMP) ## Check the conformance suite: the command, and that a de
 check-package: $(STAMP) ## Check what is shipped: builds are reproducible, and the wheel works alone
 	@$(BIN)/python -m pytest tests/cli/test_packaging.py -m slow --enforce -n 2 $(ARGS)
 
-# Cases of `make fuzz`. SEED= repeats a run, ENGINE=lua51 takes the other engine.
+# Cases of `make fuzz`. SEED= repeats a run, ENGINE=lua51 or wasm takes another engine.
 N ?= 1000000
 
 .PHONY: fuzz
-fuzz: $(STAMP) ## Try random requests and answers on the Lua against a Python oracle: N=1000000, SEED=, ENGINE=
+fuzz: $(STAMP) ## Try random requests and answers on the filter against a Python oracle: N=1000000, SEED=, ENGINE=
 	@$(BIN)/python -m tools.fuzz $(N) $(if $(SEED),--seed $(SEED)) $(if $(ENGINE),--engine $(ENGINE))
+
+SECONDS ?= 60
+
+.PHONY: wasm-fuzz
+wasm-fuzz: $(STAMP) ## Hunt in the wasm filter's C for memory that is misused (needs clang): SECONDS=60
+	@$(BIN)/python -m tools.wasm_fuzz --seconds $(SECONDS)
 
 .PHONY: bench-filter
 bench-filter: $(STAMP) ## Measure the filter in LuaJIT and in Envoy: QUICK=1, STEPS=1, PARTS=1, PAGE=1 writes docs/performance.md

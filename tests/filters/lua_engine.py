@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from llmroute import names
 from llmroute.render.lua import JSON, filter_source, lua_literal
-from tests.filters.proxy import CONTEXT, Engine, Fail, Headers, Message, Service, Stream
+from tests.filters.proxy import CONTEXT, Engine, Fail, Message, Sent, Service, Stream
 
 HERE: Final = Path(__file__).parent
 
@@ -78,26 +77,18 @@ class LuaStream(Stream):
         """How often the filter has written metadata."""
         return int(self._stream[b"writes"])
 
-    def _run(
-        self,
-        entry: str,
-        headers: Headers,
-        chunks: Sequence[bytes] | None,
-        *,
-        trailers: bool = False,
-        watch: bool = False,
-    ) -> Message:
+    def _run(self, entry: str, sent: Sent) -> Message:
         table = self._lua.table_from
-        pairs = [table([k.encode(), v.encode("utf-8", "surrogateescape")]) for k, v in headers]
+        pairs = [table([k.encode(), v.encode("utf-8", "surrogateescape")]) for k, v in sent.headers]
         listed = table(pairs)
         seen: list[dict[str, Any]] = []
         out = self._engine.fake[b"run"](
             self._stream,
             self._lua.globals()[f"envoy_on_{entry}".encode()],
             listed,
-            None if chunks is None else table(list(chunks)),
-            trailers,
-            (lambda data: seen.append(_plain(data))) if watch else None,
+            None if sent.chunks is None else table(list(sent.chunks)),
+            sent.trailers,
+            (lambda data: seen.append(_plain(data))) if sent.watch else None,
         )
         after = [(h[1].decode(), h[2].decode("utf-8", "surrogateescape")) for h in listed.values()]
         return Message(after, list(out.values()), seen)

@@ -40,6 +40,19 @@ JSON_ANSWER: Final[Headers] = [(":status", "200"), ("content-type", "application
 SSE_ANSWER: Final[Headers] = [(":status", "200"), ("content-type", "text/event-stream")]
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message before the filter: without ``chunks`` its headers end it, with ``trailers`` not the last chunk.
+
+    ``watch``: the metadata is wanted after each piece.
+    """
+
+    headers: Headers
+    chunks: Sequence[bytes] | None
+    trailers: bool = False
+    watch: bool = False
+
+
 @dataclass
 class Message:
     """A request or an answer as it went on."""
@@ -118,7 +131,7 @@ class Stream(ABC):
         sent = [(":method", method), (":path", path), *headers]
         if body is not None:
             sent.append(("content-length", str(len(body))))
-        return self._run("request", sent, None if body is None else [body])
+        return self._run("request", Sent(sent, None if body is None else [body]))
 
     def answer(
         self,
@@ -129,18 +142,10 @@ class Stream(ABC):
         watch: bool = False,
     ) -> Message:
         """Send an answer back; returns what the client gets, and the metadata on the way when asked to watch."""
-        return self._run("response", list(headers), chunks, trailers=trailers, watch=watch)
+        return self._run("response", Sent(list(headers), chunks, trailers, watch))
 
     @abstractmethod
-    def _run(
-        self,
-        entry: str,
-        headers: Headers,
-        chunks: Sequence[bytes] | None,
-        *,
-        trailers: bool = False,
-        watch: bool = False,
-    ) -> Message:
+    def _run(self, entry: str, sent: Sent) -> Message:
         """Runs a ``request`` or a ``response``."""
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from llmroute.render.lua import JSON
 from llmroute.render.wasm import filter_module
 from tests.filters import wasm_host as host
-from tests.filters.proxy import CONTEXT, WASM, Engine, Fail, Headers, Message, Service, Stream
+from tests.filters.proxy import CONTEXT, WASM, Engine, Fail, Message, Sent, Service, Stream
 
 _KINDS: Final = {"request": 0, "response": 2}
 
@@ -68,23 +68,15 @@ class WasmStream(Stream):
         """How many properties were set."""
         return self._exchange.writes
 
-    def _run(
-        self,
-        entry: str,
-        headers: Headers,
-        chunks: Sequence[bytes] | None,
-        *,
-        trailers: bool = False,
-        watch: bool = False,
-    ) -> Message:
+    def _run(self, entry: str, sent: Sent) -> Message:
         kind = _KINDS[entry]
-        self._exchange.headers[kind] = list(headers)
-        said = self._machine.headers(self._id, kind, end=chunks is None)
+        self._exchange.headers[kind] = list(sent.headers)
+        said = self._machine.headers(self._id, kind, end=sent.chunks is None)
         if entry == "request":
-            out = self._request(said, chunks)
+            out = self._request(said, sent.chunks)
             seen: list[dict[str, Any]] = []
         else:
-            out, seen = self._answer(said, chunks, trailers=trailers, watch=watch)
+            out, seen = self._answer(said, sent)
         return Message(self._exchange.headers[kind], out, seen)
 
     def _request(self, said: int, chunks: Sequence[bytes] | None) -> list[bytes]:
@@ -106,29 +98,27 @@ class WasmStream(Stream):
         assert last == host.CONTINUE
         return [out if held else piece + out]
 
-    def _answer(
-        self, said: int, chunks: Sequence[bytes] | None, *, trailers: bool, watch: bool
-    ) -> tuple[list[bytes], list[dict[str, Any]]]:
+    def _answer(self, said: int, sent: Sent) -> tuple[list[bytes], list[dict[str, Any]]]:
         exchange, seen = self._exchange, []
         if exchange.response:
             status, headers, body = exchange.response
             exchange.response = None
             exchange.headers[2] = [(":status", str(status)), *headers, ("content-length", str(len(body)))]
             return [body], []
-        if chunks is None:
+        if sent.chunks is None:
             assert said == host.CONTINUE
             return [], []
         if said == host.STOP:
-            return [self._held(chunks, trailers=trailers)], []
+            return [self._held(sent.chunks, trailers=sent.trailers)], []
         out: list[bytes] = []
-        for number, chunk in enumerate(chunks):
-            end = number == len(chunks) - 1 and not trailers
-            said, sent = self._machine.body(self._id, 2, chunk, end=end)
+        for number, chunk in enumerate(sent.chunks):
+            end = number == len(sent.chunks) - 1 and not sent.trailers
+            said, passed = self._machine.body(self._id, 2, chunk, end=end)
             assert said == host.CONTINUE
-            out.append(sent)
-            if watch:
+            out.append(passed)
+            if sent.watch:
                 seen.append(self.metadata)
-        if trailers:
+        if sent.trailers:
             said, _ = self._machine.trailers(self._id, 2)
             assert said == host.CONTINUE
         return out, seen

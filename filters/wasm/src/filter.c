@@ -31,6 +31,7 @@ typedef struct stream {
   Reader *reader;
   // A call that is under way, and what it is about.
   enum { IDLE, CHECKING, BOOKING, LOOKING, SEEING } calling;
+  struct stream *next_calling;
   u32 token, looks;
   u64 begun;
   Charges charges;
@@ -38,6 +39,8 @@ typedef struct stream {
 
 static Root *roots;
 static Stream *streams[BUCKETS];
+// Those with a call under way, by its token: the host gives answers to the plugin, whichever stream has asked.
+static Stream *calling[BUCKETS];
 
 static Root *root_of(u32 id) {
   for (Root *root = roots; root; root = root->next) {
@@ -98,13 +101,27 @@ static bool metered(const Headers *headers) {
          !same(method, S("CONNECT"));
 }
 
+// Details of an answer, for the access log: that it is ours, or the proxy's words for what it answered itself.
+#define OURS S("wasm_response")
+
+static void send(u32 status, Str details, Str body, Str headers) {
+  proxy_send_local_response(status, details.at, details.size, body.at, body.size, headers.at, headers.size, ~0u);
+}
+
 static void respond(const Stream *stream, u32 status, Kind kind, Str message) {
   Str body = error_body(stream->known.api, kind, message, (Details){0});
   Str headers = PACKED({S("content-type"), S("application/json")});
-  proxy_send_local_response(status, NULL, 0, body.at, body.size, headers.at, headers.size, ~0u);
+  send(status, OURS, body, headers);
 }
 
 // -- calls ----------------------------------------------------------------------------------------------------------
+
+// The call under way has come back, or nobody waits for it any more.
+static void forget_call(Stream *stream) {
+  Stream **at = &calling[stream->token % BUCKETS];
+  while (*at && *at != stream) at = &(*at)->next_calling;
+  if (*at) *at = stream->next_calling;
+}
 
 static void end_calls(Stream *stream) {
   charges_free(&stream->charges);
@@ -115,6 +132,8 @@ static void end_calls(Stream *stream) {
 static bool call(Stream *stream, u32 next, bool book) {
   if (rls_call(&stream->charges, book, stream->charges.calls->timeout, &stream->token)) {
     stream->calling = next;
+    stream->next_calling = calling[stream->token % BUCKETS];
+    calling[stream->token % BUCKETS] = stream;
     return true;
   }
   meter_note_fault(&stream->known, S("http call cluster invalid"));
@@ -140,7 +159,7 @@ static void refuse(Stream *stream, const Told_of *told) {
   Str body = limits_refusal(limit, &seen, stream->known.model, stream->known.api, more, &count);
   Str packed = headers_packed(more, count);
   end_calls(stream);
-  proxy_send_local_response(429, NULL, 0, body.at, body.size, packed.at, packed.size, ~0u);
+  send(429, OURS, body, packed);
 }
 
 // The check has come back. Says whether the request goes on.
@@ -174,7 +193,7 @@ static bool book(Stream *stream) {
 // A look has come back. Says whether the answer goes on.
 static bool looked(Stream *stream, bool answered, u32 size) {
   if (stream->calling == LOOKING) {
-    bool sent = settle_charge(&stream->charges, &stream->known, answered, size, stream->root->id, stream->id);
+    bool sent = settle_charge(&stream->charges, &stream->known, answered, size);
     if (failed(&stream->known) || !sent) {
       end_calls(stream);
       return true;
@@ -193,11 +212,14 @@ static bool looked(Stream *stream, bool answered, u32 size) {
 }
 
 void EXPORT(proxy_on_http_call_response)(u32 id, u32 token, u32 header_count, u32 body_size, u32 trailers) {
-  (void)trailers;
-  Stream *stream = stream_of(id);
-  // A charge that was sent in the name of the plugin: nobody waits.
-  if (!stream || stream->calling == IDLE || stream->token != token) return;
+  (void)id, (void)trailers;
+  Stream *stream = calling[token % BUCKETS];
+  while (stream && stream->token != token) stream = stream->next_calling;
+  // A charge that was sent, or a client that has left: nobody waits.
+  if (!stream) return;
   enter();
+  forget_call(stream);
+  proxy_set_effective_context(stream->id);
   bool answered = header_count > 0, request = true, goes_on = true;
   switch (stream->calling) {
     case CHECKING: goes_on = checked(stream, answered, body_size); break;
@@ -392,26 +414,28 @@ u32 EXPORT(proxy_on_request_trailers)(u32 id, u32 count) {
 // -- the answer -----------------------------------------------------------------------------------------------------
 
 // The proxy's own answer had no body, and the host lets nobody add one but by a new answer.
-static void answer_anew(Stream *stream, Headers *headers, Str body) {
+static void answer_anew(Stream *stream, Headers *headers, Kind kind, Str body) {
   u32 kept = 0;
   for (u32 i = 0; i < headers->count; i++) {
     Pair one = headers->pair[i];
     if (byte(one.name, 0) != ':' && !same(one.name, S("content-length"))) headers->pair[kept++] = one;
   }
   Str packed = headers_packed(headers->pair, kept);
-  proxy_send_local_response((u32)stream->opened.status, NULL, 0, body.at, body.size, packed.at, packed.size, ~0u);
+  Str details = kind == REFUSED ? S("request_rate_limited") : kind == UNAVAILABLE ? S("rate_limiter_error") : OURS;
+  send((u32)stream->opened.status, details, body, packed);
 }
 
 // Writes what the proxy answers itself; `at_headers`: it has no body.
 static bool write_own(Stream *stream, Headers *headers, u32 size, bool at_headers) {
   Pair more[REFUSAL];
   u32 count;
+  Kind kind = stream->opened.own;
   Str out, said = bytes(RESPONSE_BODY, size);
   bool ours = response_refuse(&stream->opened, &stream->known, headers, said, &out, more, &count);
   stream->opened.own = NO_KIND;
   if (failed(&stream->known) || !ours) return false;
   if (at_headers) {
-    answer_anew(stream, headers, out);
+    answer_anew(stream, headers, kind, out);
     return true;
   }
   header_set(headers, S("content-length"), decimal(out.size));
@@ -563,6 +587,7 @@ void EXPORT(proxy_on_delete)(u32 id) {
   Stream *stream = *at;
   if (!stream) return;
   *at = stream->next;
+  forget_call(stream);
   if (stream->reader) {
     response_free(stream->reader);
     give(stream->reader);

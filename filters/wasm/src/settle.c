@@ -40,7 +40,7 @@ bool settle_prepare(Charges *charges, Known *known) {
   return charges->count;
 }
 
-bool settle_charge(Charges *charges, Known *known, bool answered, u32 body_size, u32 root, u32 stream) {
+bool settle_charge(Charges *charges, Known *known, bool answered, u32 body_size) {
   Status *statuses = scratch(charges->count * sizeof(Status));
   if (!rls_statuses(answered, body_size, charges->count, statuses)) return false;
   u32 kept = 0, token;
@@ -52,10 +52,7 @@ bool settle_charge(Charges *charges, Known *known, bool answered, u32 body_size,
   }
   charges->count = kept;
   if (!kept) return false;
-  proxy_set_effective_context(root);
-  bool sent = rls_call(charges, true, BOOK_MS, &token);
-  proxy_set_effective_context(stream);
-  if (!sent) {
+  if (!rls_call(charges, true, BOOK_MS, &token)) {
     known->fault = true;
     return false;
   }

@@ -4,8 +4,7 @@
 //
 // Each limit has a property of its own, its `due`: what the proxy is to charge when the stream is done. The filter looks
 // whether the service has the limits, sends the charge and clears what is due in one step, and looks until the counters
-// show it. A charge that is sent is out of a client's reach: it belongs to the plugin, not to the stream, so a client
-// that leaves meanwhile does not cancel it.
+// show it. A charge that is sent is out of a client's reach: the host has the calls of all streams belong to the plugin.
 #ifndef SETTLE_H
 #define SETTLE_H
 
@@ -20,9 +19,9 @@ enum { TAIL_SIZE = 16 };
 void settle_note(Known *known, const Headers *headers);
 // What an answer is to be charged; false when there is nothing.
 bool settle_prepare(Charges *charges, Known *known);
-// After the first look: makes the charges that the service has a limit for, in the name of the plugin `root`; says
-// whether there are any. The others, and all when it did not answer, stay due.
-bool settle_charge(Charges *charges, Known *known, bool answered, u32 body_size, u32 root, u32 stream);
+// After the first look: makes the charges that the service has a limit for; says whether there are any. The others, and
+// all when it did not answer, stay due.
+bool settle_charge(Charges *charges, Known *known, bool answered, u32 body_size);
 // After a later look: do the counters show the charges? One with more left than before is in a new window.
 bool settle_seen(const Charges *charges, bool answered, u32 body_size);
 

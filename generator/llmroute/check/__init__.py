@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llmroute.check import admission, backends, headers, identity, limits, models, routes, settle
+from llmroute.check import admission, backends, engine, headers, identity, limits, models, routes, settle
 from llmroute.diagnostic import Diagnostic
 from llmroute.plan import Plan
 from llmroute.source import Document
@@ -17,6 +17,7 @@ def check(plan: Plan, target: Capabilities, documents: Sequence[Document]) -> tu
     ``documents`` are the whole input: what passes through must not collide with what is made.
     """
     found = [
+        *engine.check(plan, target),
         *routes.check(plan, documents, target),
         *backends.check(plan, target, documents),
         *headers.check(plan, target),
