@@ -151,10 +151,12 @@ N ?= 1000000
 fuzz: $(STAMP) ## Try random requests and answers on the filter against a Python oracle: N=1000000, SEED=, ENGINE=
 	@$(BIN)/python -m tools.fuzz $(N) $(if $(SEED),--seed $(SEED)) $(if $(ENGINE),--engine $(ENGINE))
 
+# Seconds of `make wasm-fuzz`, after its seeds.
 SECONDS ?= 60
 
 .PHONY: wasm-fuzz
 wasm-fuzz: $(STAMP) ## Hunt in the wasm filter's C for memory that is misused (needs clang): SECONDS=60
+	@tools/clang.sh
 	@$(BIN)/python -m tools.wasm_fuzz --seconds $(SECONDS)
 
 .PHONY: bench-filter

@@ -102,9 +102,7 @@ def main() -> int:
     options = parser.parse_args()
     compiler = clang()
     if compiler is None:
-        print(
-            "there is no clang: apt-get install clang libclang-rt-dev (or clang-14 libclang-rt-14-dev)", file=sys.stderr
-        )
+        print("there is no clang: tools/clang.sh installs one", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory(prefix="llmroute-wasm-fuzz-") as name:
         folder = Path(name)
@@ -112,7 +110,7 @@ def main() -> int:
         sources = [str(path) for path in (WASM / "fuzz" / "host.c", *sorted((WASM / "src").glob("*.c")))]
         if subprocess.run([compiler, *_FLAGS, "-o", str(program), *sources], check=False).returncode:
             print(
-                f"{compiler} does not build the filter; it needs libFuzzer: apt-get install libclang-rt-dev",
+                f"{compiler} does not build the filter; it needs libFuzzer, of Debian's libclang-rt",
                 file=sys.stderr,
             )
             return 1
