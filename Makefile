@@ -72,14 +72,16 @@ imports: $(STAMP) ## Check that imports point one way
 .PHONY: generated
 generated: $(STAMP) ## Check that generated files are up to date
 	@$(BIN)/python tools/bundle_filter.py --check
+	@$(BIN)/python tools/build_wasm.py --check
 	@$(BIN)/python tools/examples.py --check
 	@$(BIN)/python -m tools.schema --check
 	@$(BIN)/python -m tools.reference --check
 	@$(BIN)/python -m tools.observability --check
 
 .PHONY: regenerate
-regenerate: $(STAMP) ## Write the generated files: the bundled filter, the schemas, the reference and the examples' output
+regenerate: $(STAMP) ## Write the generated files: the filter in Lua and wasm, the schemas, the reference and the examples' output
 	@$(BIN)/python tools/bundle_filter.py
+	@$(BIN)/python tools/build_wasm.py
 	@$(BIN)/python tools/examples.py
 	@$(BIN)/python -m tools.schema
 	@$(BIN)/python -m tools.reference
@@ -140,6 +142,14 @@ equality: tools ## Compare the local stack with the real Envoy Gateway, case by 
 	  $(BIN)/python -m pytest -q $(CASES) --stack $$stack --enforce --record .tools/$$stack.json || exit 1; done
 	@$(BIN)/python -m tools.same_records .tools/local.json .tools/standalone.json
 
+.PHONY: wasm
+wasm: $(STAMP) ## Build the filter's wasm module from its C: the same sources give the same bytes
+	@$(BIN)/python tools/build_wasm.py
+
+.PHONY: test-wasm
+test-wasm: $(STAMP) ## Run the filter's tests on the wasm module
+	@$(BIN)/python -m pytest tests/filters -m slow --enforce -n 2 $(ARGS)
+
 .PHONY: cuts
 cuts: $(STAMP) ## Cut every fixture of every wire format at every byte, in a real Envoy
 	@$(BIN)/python -m pytest e2e/test_cuts.py -m slow --enforce -n 2 $(ARGS)
@@ -177,12 +187,20 @@ EXAMPLES := $(or $(N),200)
 properties: $(STAMP) ## Hold random traffic on random policies, in a real Envoy, against the reference limiter: N=200
 	@$(BIN)/python -m pytest e2e/test_traffic.py -m slow --enforce -n 2 --examples $(EXAMPLES) $(ARGS)
 
-# Cases of `make fuzz`. SEED= repeats a run, ENGINE=lua51 takes the other engine.
+# Cases of `make fuzz`. SEED= repeats a run, ENGINE=lua51 or wasm takes another engine.
 N ?= 1000000
 
 .PHONY: fuzz
-fuzz: $(STAMP) ## Try random requests and answers on the Lua against a Python oracle: N=1000000, SEED=, ENGINE=
+fuzz: $(STAMP) ## Try random requests and answers on the filter against a Python oracle: N=1000000, SEED=, ENGINE=
 	@$(BIN)/python -m tools.fuzz $(N) $(if $(SEED),--seed $(SEED)) $(if $(ENGINE),--engine $(ENGINE))
+
+# Seconds of `make wasm-fuzz`, after its seeds.
+SECONDS ?= 60
+
+.PHONY: wasm-fuzz
+wasm-fuzz: $(STAMP) ## Hunt in the wasm filter's C for memory that is misused (needs clang): SECONDS=60
+	@tools/clang.sh
+	@$(BIN)/python -m tools.wasm_fuzz --seconds $(SECONDS)
 
 .PHONY: bench-filter
 bench-filter: $(STAMP) ## Measure the filter in LuaJIT and in Envoy: QUICK=1, STEPS=1, PARTS=1, PAGE=1 writes docs/filter-performance.md

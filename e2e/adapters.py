@@ -15,6 +15,7 @@ from tools.pins import pins
 
 _PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "local": ("ENVOY",),
+    "wasm": ("ENVOY",),
     "process": ("ENVOY", "RATELIMIT"),
     "standalone": ("ENVOY_GATEWAY", "ENVOY", "RATELIMIT"),
     "docker": ("ENVOY", "RATELIMIT"),

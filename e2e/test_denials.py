@@ -14,8 +14,11 @@ from google.genai import errors
 from e2e import tokens
 from e2e.conftest import Serve
 from e2e.sdks import CALLS, Call, Caller
+from e2e.stacks import Stack
+from e2e.stacks.local import EnvoyStack
 from llmroute import names
 from llmroute.conformance.upstream import Script
+from llmroute.targets import WASM
 from tests.policies import header, limit, route, rule, text
 
 LIMIT: Final = rule(limit(1_000_000, unit="Day"), headers=[header(names.USER_HEADER, "Distinct")])
@@ -59,6 +62,14 @@ def calling(serve: Serve, document: str, **headers: str) -> Iterator[Caller]:
         yield caller
 
 
+@pytest.fixture
+def turned_away(serve: Serve, stack: Stack) -> Serve:
+    """The same, where the filter sees the answers of filters before it."""
+    if isinstance(stack, EnvoyStack) and stack.engine == WASM:
+        pytest.skip("missing capability: a filter that sees what one before it turned away (wasm does not)")
+    return serve
+
+
 def denied(caller: Caller, call: Call, status: int) -> str:
     """The message of the exception, once all in it is what this SDK's users look at; tried once, seen by no upstream."""
     with pytest.raises(Exception, match=str(status)) as raised:
@@ -82,26 +93,26 @@ def denied(caller: Caller, call: Call, status: int) -> str:
 
 
 @pytest.mark.parametrize("call", MEANT, ids=lambda call: call.name)
-def test_a_bad_token(serve: Serve, call: Call) -> None:
+def test_a_bad_token(turned_away: Serve, call: Call) -> None:
     """Envoy's own words, where the SDK looks for them, and what else Envoy says."""
-    with calling(serve, by_token(), authorization="Bearer nonsense") as caller:
+    with calling(turned_away, by_token(), authorization="Bearer nonsense") as caller:
         assert "Jwt is not in the form of" in denied(caller, call, 401)
         assert caller.answers[0].headers["www-authenticate"].startswith("Bearer ")
 
 
 @pytest.mark.parametrize("call", MEANT, ids=lambda call: call.name)
-def test_a_token_for_somebody_else(serve: Serve, call: Call) -> None:
+def test_a_token_for_somebody_else(turned_away: Serve, call: Call) -> None:
     """Envoy's 403."""
     bearer = f"Bearer {tokens.token(sub='amy', aud='somebody-else')}"
-    with calling(serve, by_token(), authorization=bearer) as caller:
+    with calling(turned_away, by_token(), authorization=bearer) as caller:
         assert denied(caller, call, 403) == "Audiences in Jwt are not allowed"
 
 
 @pytest.mark.parametrize("call", MEANT, ids=lambda call: call.name)
-def test_no_key(serve: Serve, call: Call) -> None:
+def test_no_key(turned_away: Serve, call: Call) -> None:
     """Envoy's 401 for API keys."""
     identity = {"apiKey": {"credentialRefs": [{"name": "keys"}], "extractFrom": [{"headers": ["x-llm-key"]}]}}
-    with calling(serve, text(policy(identity=identity), SECRET)) as caller:
+    with calling(turned_away, text(policy(identity=identity), SECRET)) as caller:
         assert denied(caller, call, 401) == "Client authentication failed."
 
 

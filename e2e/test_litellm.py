@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import yaml
 from e2e.capability import lacking
 from e2e.litellm.adapter import LiteLLM
 from e2e.stacks.protocol import Unavailable
+from llmroute.conformance.case import Together
 from llmroute.conformance.cases import chosen
 from llmroute.conformance.checks import Check
 from llmroute.conformance.report.text import explained
@@ -75,10 +77,13 @@ def test_without_holds(adapter: LiteLLM) -> None:
     """A defect on purpose: told to hold nothing, it lets all of a crowd pass, which the case about holds sees."""
     del adapter  # it is installed
     (case,) = chosen(ids=["held-json"])
+    (crowd,) = case.steps
+    assert isinstance(crowd, Together)
+    case = dataclasses.replace(case, steps=(dataclasses.replace(crowd, count=16),))
     with LiteLLM({"LITELLM_TPM_TOKEN_RESERVATION_ENABLED": "false"}) as without:
         (result,) = run([case], without)
     (played,) = result.played
-    assert [check for check in played.checks if not check.ok] == [Check("admitted", "9 to 10", "64")]
+    assert [check for check in played.checks if not check.ok] == [Check("admitted", "9 to 10", "16")]
 
 
 def test_ctrl_c(adapter: LiteLLM, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``python -m tools.fuzz N [--seed S] [--engine E]``: N random cases on the Lua; exit code 1 for a divergence.
+"""``python -m tools.fuzz N [--seed S] [--engine E]``: N random cases on the filter; exit code 1 for a divergence.
 
 ``python -m tools.fuzz --faults`` puts faults into the Lua, one after the other, and says which are found.
 The cases and the oracle stand in ``tests/filters/fuzz``.
@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from tests.filters.fuzz.mutants import MUTANTS, WITHIN, verdicts
 from tests.filters.fuzz.run import job
 from tests.filters.fuzz.show import show
-from tests.filters.proxy import ENGINES
+from tests.filters.proxy import ENGINES, WASM
 
 _SHARE = 10_000
 """Cases of one job; its number is part of the seed, so that any job can be run alone."""
@@ -44,7 +44,7 @@ def main() -> int:
     parser.add_argument("count", type=int, nargs="?", default=20_000)
     parser.add_argument("--faults", action="store_true")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000_000)
-    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
+    parser.add_argument("--engine", choices=(*ENGINES, WASM), default=ENGINES[0])
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     if options.faults:

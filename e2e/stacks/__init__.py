@@ -7,8 +7,13 @@ from typing import Final
 
 from e2e.stacks.local import LocalStack, ProcessStack
 from e2e.stacks.protocol import Stack, Unavailable
+from llmroute.targets import WASM
 
 __all__ = ["STACKS", "Stack", "Unavailable"]
+
+
+def _wasm() -> Stack:
+    return LocalStack(engine=WASM)
 
 
 def _standalone() -> Stack:
@@ -34,6 +39,7 @@ def _kind() -> Stack:
 
 STACKS: Final[Mapping[str, Callable[[], Stack]]] = {
     "local": LocalStack,
+    "wasm": _wasm,
     "process": ProcessStack,
     "standalone": _standalone,
     "docker": _docker,

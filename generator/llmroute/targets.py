@@ -8,6 +8,11 @@ from typing import Final
 
 from llmroute.plan import Unit
 
+LUA: Final = "lua"
+WASM: Final = "wasm"
+ENGINES: Final = (LUA, WASM)
+"""What the filter runs on: a script, or a module of the same contract."""
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
@@ -19,6 +24,7 @@ class Capabilities:
     ``selects_backend``: a limit of one of several backends spends a selector on that backend's name.
     ``counts_by_place``: a limit's counter is known by its place among the limits, not by what it counts.
     ``known_counters``: what the target calls the counters is known, so that the filter can charge them itself.
+    ``engines``: what the filter can run on there; ``engine``: what it is to run on.
     ``refunds``: the rate limit service can give back what it has counted.
     """
 
@@ -32,6 +38,8 @@ class Capabilities:
     needs_addresses: bool
     selects_backend: bool
     counts_by_place: bool
+    engines: frozenset[str] = frozenset({LUA})
+    engine: str = LUA
     refunds: bool = False
     known_counters: bool = True
 
@@ -54,6 +62,7 @@ _PLAIN: Final = Capabilities(
     needs_addresses=True,
     selects_backend=False,
     counts_by_place=False,
+    engines=frozenset(ENGINES),
 )
 _ROWS: Final = (
     Capabilities(

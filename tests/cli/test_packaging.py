@@ -83,7 +83,7 @@ def test_the_sdist_holds_the_sources(tmp_path: Path) -> None:
 
 
 def test_the_wheel_is_typed_and_has_both_programs(wheel: Path) -> None:
-    """``llmroute``, and the name by which kubectl finds it."""
+    """``llmroute``, and the name by which kubectl finds it; pytest finds its plugin."""
     with zipfile.ZipFile(wheel) as archive:
         assert "llmroute/py.typed" in archive.namelist()
         (entries,) = [n for n in archive.namelist() if n.endswith(".dist-info/entry_points.txt")]
@@ -91,6 +91,8 @@ def test_the_wheel_is_typed_and_has_both_programs(wheel: Path) -> None:
             "[console_scripts]",
             *("kubectl-llmroute", "=", "llmroute.cli:main"),
             *("llmroute", "=", "llmroute.cli:main"),
+            "[pytest11]",
+            *("llmroute", "=", "llmroute.testing.plugin"),
         ]
 
 

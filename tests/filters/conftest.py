@@ -1,18 +1,30 @@
-"""Every test of the filter runs on both Lua engines."""
+"""Every test of the filter runs on both Lua engines, and with ``-m slow`` on wasm (``make test-wasm``)."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.filters.proxy import ENGINES, Engine
+from tests.filters.lua_engine import LuaEngine
+from tests.filters.proxy import ENGINES, EVERY, Engine, engine_named
 
 _ENGINES: dict[str, Engine] = {}
 
 
-@pytest.fixture(params=ENGINES, scope="session")
+@pytest.fixture(params=EVERY, scope="session")
 def engine(request: pytest.FixtureRequest) -> Engine:
-    """The filter on one Lua engine, shared by all tests as a worker's streams share it."""
-    name: str = request.param
+    """The filter on one engine, shared by all tests as a worker's streams share it."""
+    return _engine(request.param)
+
+
+@pytest.fixture(params=ENGINES, scope="session")
+def lua_engine(request: pytest.FixtureRequest) -> LuaEngine:
+    """The same, for what is about Lua alone."""
+    engine = _engine(request.param)
+    assert isinstance(engine, LuaEngine)
+    return engine
+
+
+def _engine(name: str) -> Engine:
     if name not in _ENGINES:
-        _ENGINES[name] = Engine(name)
+        _ENGINES[name] = engine_named(name)
     return _ENGINES[name]

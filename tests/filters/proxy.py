@@ -1,21 +1,23 @@
-"""The filter on a Lua engine, in a fake Envoy (``fake.lua``) that a test can drive byte by byte."""
+"""The filter on some engine, in a fake Envoy that a test can drive byte by byte."""
 
 from __future__ import annotations
 
-import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import pytest
 
 from llmroute import names
-from llmroute.render.lua import JSON, filter_source, lua_literal
+from llmroute.render.lua import JSON
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-HERE: Final = Path(__file__).parent
 ENGINES: Final = ("luajit21", "lua51")
 """LuaJIT is what Envoy runs; Lua 5.1 is nearest to what EG's validator runs."""
+WASM: Final = "wasm"
+"""The same contract in C, on wasmtime."""
+EVERY: Final = (*ENGINES, pytest.param(WASM, marks=pytest.mark.slow))
+"""For tests of the contract. On wasm they take their time: ``make test-wasm``."""
 
 CONTEXT: Final[JSON] = {
     "version": 1,
@@ -32,8 +34,23 @@ CONTEXT: Final[JSON] = {
 }
 
 Headers = list[tuple[str, str]]
+Fail = Callable[[bytes, object], bool]
+Service = Callable[[str, dict[str, str], bytes, int, bool], tuple[dict[str, str], bytes | None]]
 JSON_ANSWER: Final[Headers] = [(":status", "200"), ("content-type", "application/json")]
 SSE_ANSWER: Final[Headers] = [(":status", "200"), ("content-type", "text/event-stream")]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message before the filter: without ``chunks`` its headers end it, with ``trailers`` not the last chunk.
+
+    ``watch``: the metadata is wanted after each piece.
+    """
+
+    headers: Headers
+    chunks: Sequence[bytes] | None
+    trailers: bool = False
+    watch: bool = False
 
 
 @dataclass
@@ -61,71 +78,46 @@ class Message:
         return values[0] if values else None
 
 
-class Engine:
-    """One Lua engine with the filter loaded, as one worker of Envoy has it."""
+class Engine(ABC):
+    """The filter loaded, as one worker of Envoy has it."""
 
-    def __init__(self, name: str, source: str | None = None, prelude: bytes = b"") -> None:
-        """``prelude`` is Lua that runs before all else: it may watch what the filter calls."""
-        self.name = name
-        self.lua = importlib.import_module(f"lupa.{name}").LuaRuntime(encoding=None)
-        self.lua.execute(prelude)
-        self.fake = self.lua.execute((HERE / "fake.lua").read_bytes())
-        self.lua.execute((source or filter_source()).encode())
+    name: str
 
-    def stream(self, context: JSON = CONTEXT, fail: Callable[[bytes, object], bool] | None = None) -> Stream:
-        """A new request through this engine."""
-        return Stream(self, context, fail)
+    @abstractmethod
+    def stream(self, context: JSON = CONTEXT, fail: Fail | None = None) -> Stream:
+        """A new request through this engine. ``fail`` says which writes of metadata raise."""
 
 
-class Stream:
+class Stream(ABC):
     """One request and its answer."""
 
-    def __init__(self, engine: Engine, context: JSON, fail: Callable[[bytes, object], bool] | None) -> None:
-        self._engine = engine
-        self._lua = engine.lua
-        self._stream = engine.fake[b"stream"](self._lua.eval(lua_literal(context).encode()), fail)
-
     @property
-    def raw(self) -> Any:
-        """The stream as ``fake.lua`` knows it."""
-        return self._stream
-
-    @property
+    @abstractmethod
     def metadata(self) -> dict[str, Any]:
         """What the filter has written so far."""
-        return _plain(self._stream[b"metadata"][names.METADATA_NAMESPACE.encode()])
 
+    @abstractmethod
     def tell(self, namespace: str, value: JSON) -> None:
         """Dynamic metadata that another filter has written before."""
-        self._stream[b"metadata"][namespace.encode()] = self._lua.eval(lua_literal(value).encode())
 
     @property
+    @abstractmethod
     def response(self) -> tuple[dict[str, str], bytes] | None:
         """Headers and body of the filter's own answer to the request, which then goes nowhere."""
-        said = self._stream[b"response"]
-        return (_plain(said[b"headers"]), said[b"body"]) if said else None
 
-    def serve(
-        self, service: Callable[[str, dict[str, str], bytes, int, bool], tuple[dict[str, str], bytes | None]]
-    ) -> None:
-        """What answers ``httpCall``, by cluster, headers, body, timeout and whether nobody waits: headers and body."""
-
-        def call(cluster: bytes, headers: Any, body: bytes, timeout: float, asynchronous: bool | None = None) -> Any:
-            said, content = service(cluster.decode(), _plain(headers), body, int(timeout), bool(asynchronous))
-            coded = {key.encode(): value.encode() for key, value in said.items()}
-            return self._lua.table_from({b"headers": self._lua.table_from(coded), b"body": content})
-
-        self._stream[b"service"] = call
+    @abstractmethod
+    def serve(self, service: Service) -> None:
+        """What answers calls, by cluster, headers, body, timeout and whether nobody waits: headers and body."""
 
     @property
+    @abstractmethod
     def logs(self) -> list[str]:
         """What the filter has logged as errors."""
-        return [line.decode() for line in self._stream[b"logs"].values()]
 
     @property
+    @abstractmethod
     def writes(self) -> int:
         """How often the filter has written metadata."""
-        return int(self._stream[b"writes"])
 
     def request(
         self,
@@ -139,7 +131,7 @@ class Stream:
         sent = [(":method", method), (":path", path), *headers]
         if body is not None:
             sent.append(("content-length", str(len(body))))
-        return self._run(b"envoy_on_request", sent, None if body is None else [body])
+        return self._run("request", Sent(sent, None if body is None else [body]))
 
     def answer(
         self,
@@ -150,37 +142,23 @@ class Stream:
         watch: bool = False,
     ) -> Message:
         """Send an answer back; returns what the client gets, and the metadata on the way when asked to watch."""
-        return self._run(b"envoy_on_response", list(headers), chunks, trailers=trailers, watch=watch)
+        return self._run("response", Sent(list(headers), chunks, trailers, watch))
 
-    def _run(
-        self,
-        entry: bytes,
-        headers: Headers,
-        chunks: Sequence[bytes] | None,
-        *,
-        trailers: bool = False,
-        watch: bool = False,
-    ) -> Message:
-        table = self._lua.table_from
-        pairs = [table([k.encode(), v.encode("utf-8", "surrogateescape")]) for k, v in headers]
-        listed = table(pairs)
-        seen: list[dict[str, Any]] = []
-        out = self._engine.fake[b"run"](
-            self._stream,
-            self._lua.globals()[entry],
-            listed,
-            None if chunks is None else table(list(chunks)),
-            trailers,
-            (lambda data: seen.append(_plain(data))) if watch else None,
-        )
-        after = [(h[1].decode(), h[2].decode("utf-8", "surrogateescape")) for h in listed.values()]
-        return Message(after, list(out.values()), seen)
+    @abstractmethod
+    def _run(self, entry: str, sent: Sent) -> Message:
+        """Runs a ``request`` or a ``response``."""
 
 
-def _plain(data: Any) -> dict[str, Any]:
-    if data is None:
-        return {}
-    return {k.decode(): v.decode("utf-8") if isinstance(v, bytes) else v for k, v in data.items()}
+def engine_named(name: str) -> Engine:
+    """A new engine: one of ``ENGINES`` or ``WASM``."""
+    # Here, as both are made of what is above.
+    if name == WASM:
+        from tests.filters.wasm_engine import WasmEngine
+
+        return WasmEngine()
+    from tests.filters.lua_engine import LuaEngine
+
+    return LuaEngine(name)
 
 
 def tokens(metadata: dict[str, Any]) -> tuple[int, int, int, str]:

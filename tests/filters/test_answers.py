@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmroute import names
-from tests.filters.proxy import ENGINES, JSON_ANSWER, Engine, cuts, tokens
+from tests.filters.proxy import EVERY, JSON_ANSWER, Engine, cuts, engine_named, tokens
 
 ASK = b'{"model":"m","messages":["0123456789"]}'
 ESTIMATE = math.ceil(len('["0123456789"]') / 4)
@@ -243,10 +243,10 @@ def _oracle(document: _Pairs) -> tuple[int, int, int] | None:
     return found
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", EVERY)
 def test_usage_agrees_with_pythons_json(name: str) -> None:
     """On random answers in random pieces the charge is what Python's json reads at the top level."""
-    engine = Engine(name)
+    engine = engine_named(name)
 
     @settings(max_examples=300, deadline=None, database=None, derandomize=True)
     @given(_pairs(_VALUE), st.lists(st.integers(1, 20), min_size=1, max_size=6))

@@ -17,6 +17,7 @@ from llmroute import names
 from llmroute.emit.charges import _cost
 from llmroute.plan import Weights
 from llmroute.render.lua import JSON
+from tests.filters.lua_engine import LuaEngine
 from tests.filters.proxy import CONTEXT, JSON_ANSWER, SSE_ANSWER, Engine, Message, Stream
 from tests.filters.test_streams import ASKED, DONE, delta, last
 
@@ -110,7 +111,7 @@ def test_the_cost_is_clamped(engine: Engine) -> None:
 
 @functools.cache
 def _engine() -> Engine:
-    return Engine("luajit21")
+    return LuaEngine("luajit21")
 
 
 _WEIGHT: Final = st.decimals(min_value=0, max_value=1000, places=6) | st.sampled_from([Decimal(0), Decimal("0.1")])

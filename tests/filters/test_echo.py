@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmroute.render.lua import bundle
-from tests.filters.proxy import ENGINES, SSE_ANSWER, Engine, tokens
+from tests.filters.lua_engine import LuaEngine
+from tests.filters.proxy import ENGINES, SSE_ANSWER, tokens
 from tests.filters.test_streams import UNASKED
 
 SOURCES: Final = Path(__file__).parents[2] / "filters" / "lua" / "src"
@@ -20,9 +21,9 @@ _ON: Final = "local MAX_EVENT = 1024"
 
 
 @functools.cache
-def _engines(name: str) -> tuple[Engine, Engine]:
+def _engines(name: str) -> tuple[LuaEngine, LuaEngine]:
     """With the comparison and without, each as one worker's streams share it."""
-    return Engine(name), Engine(name, _without())
+    return LuaEngine(name), LuaEngine(name, _without())
 
 
 def _without() -> str:

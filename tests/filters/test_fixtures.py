@@ -1,4 +1,4 @@
-"""Every fixture of every API on both Lua engines: model, bytes and all numbers are exact, whatever the pieces."""
+"""Every fixture of every API on every engine: model, bytes and all numbers are exact, whatever the pieces."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from llmroute import names
 from llmroute.conformance.wire import Fixture, load
 from llmroute.render.lua import lua_literal
+from tests.filters.lua_engine import LuaEngine
 from tests.filters.proxy import CONTEXT, Engine, Stream
 
 FIXTURES: Final = load()
@@ -68,6 +69,19 @@ def test_numbers_and_bytes(engine: Engine, fixture: Fixture) -> None:
 @each
 def test_every_cut(engine: Engine, fixture: Fixture) -> None:
     """The same in two pieces, at every byte."""
+    if isinstance(engine, LuaEngine):
+        cut_in_lua(engine, fixture)
+        return
+    for at in range(1, len(fixture.answer)):
+        stream = requested(engine, fixture)
+        message = stream.answer([fixture.answer[:at], fixture.answer[at:]], headers(fixture))
+        assert message.body == fixture.client, at
+        assert {key: stream.metadata[key] for key in expected(fixture)} == expected(fixture), at
+        assert stream.logs == []
+
+
+def cut_in_lua(engine: LuaEngine, fixture: Fixture) -> None:
+    """Without leaving Lua between."""
     lua = engine.lua
     known = requested(engine, fixture).metadata
     wrong = lua.execute(EVERY_CUT)(

@@ -8,13 +8,14 @@ import pytest
 
 from tests.filters import prepaying, test_holds
 from tests.filters.corpus import tricks
-from tests.filters.proxy import ENGINES, Engine
+from tests.filters.lua_engine import LuaEngine
+from tests.filters.proxy import ENGINES
 from tests.filters.settling import Service, answer, asked
 from tests.filters.test_corpus import send
 from tests.filters.watched import sources, watched_filter
 
 
-def seen(engine: Engine, name: str) -> set[str]:
+def seen(engine: LuaEngine, name: str) -> set[str]:
     """What the watch has noted."""
     table: Any = engine.lua.globals()[name.encode()]
     return {key.decode() for key in table}
@@ -23,7 +24,7 @@ def seen(engine: Engine, name: str) -> set[str]:
 @pytest.mark.parametrize("name", ENGINES)
 def test_records_and_maps_are_two_things(name: str) -> None:
     """In all tricks of the corpus, and where the filter calls the service itself: many places, no table that is both."""
-    engine = Engine(name, watched_filter())
+    engine = LuaEngine(name, watched_filter())
     for trick in tricks():
         stream = send(engine, trick)
         for chunks in ([trick.answer], [trick.answer[:9], trick.answer[9:]]):
@@ -54,6 +55,6 @@ def test_records_and_maps_are_two_things(name: str) -> None:
 )
 def test_the_watch_sees_a_record_that_is_a_map(change: str, found: str) -> None:
     """It can fail: a table with a field that has a short name, under a name from the request or walked through."""
-    engine = Engine("luajit21", watched_filter(sources() | {"filter": change}))
+    engine = LuaEngine("luajit21", watched_filter(sources() | {"filter": change}))
     engine.stream().request()
     assert seen(engine, "MIXED") == {found}

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmroute.render.lua import MODULES, bundle, filter_source, lua_literal
-from tests.filters.proxy import ENGINES, HERE
+from tests.filters.lua_engine import HERE
+from tests.filters.proxy import ENGINES
 
 if TYPE_CHECKING:
     from llmroute.render.lua import JSON

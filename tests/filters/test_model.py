@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmroute import names
-from tests.filters.proxy import ENGINES, Engine
+from tests.filters.proxy import EVERY, Engine, engine_named
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
@@ -214,10 +214,10 @@ def _document(draw: DrawFn) -> bytes:
     return body
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", EVERY)
 def test_model_agrees_with_pythons_json(name: str) -> None:
     """On random documents, whole and damaged, the model is what Python's json reads, else ``unknown``."""
-    engine = Engine(name)
+    engine = engine_named(name)
 
     @settings(max_examples=400, deadline=None, database=None, derandomize=True)
     @given(_document())

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.filters.proxy import JSON_ANSWER, SSE_ANSWER, Engine, Headers
+from tests.filters.lua_engine import LuaEngine
+from tests.filters.proxy import JSON_ANSWER, SSE_ANSWER, Headers
 from tests.filters.test_streams import ASKED, UNASKED, delta, event
 
 LENGTH: Final = 50_000_000
@@ -91,14 +92,14 @@ def quiet() -> Iterator[None]:
     gc.enable()
 
 
-def retained(engine: Engine, shape: tuple[bytes, Headers, bytes, bytes], length: int) -> tuple[int, int]:
+def retained(engine: LuaEngine, shape: tuple[bytes, Headers, bytes, bytes], length: int) -> tuple[int, int]:
     """Bytes that the filter keeps at a stream's end, and at most at its beginning."""
     last, most = measured(engine, shape, length, engine.lua.globals()[b"envoy_on_response"])
     fake, _ = measured(engine, shape, length, engine.lua.execute(PASSES))
     return last - fake, most - fake
 
 
-def measured(engine: Engine, shape: tuple[bytes, Headers, bytes, bytes], length: int, run: Any) -> tuple[int, int]:
+def measured(engine: LuaEngine, shape: tuple[bytes, Headers, bytes, bytes], length: int, run: Any) -> tuple[int, int]:
     """The same, for any filter, with what is around it. Pieces are cut inside of a unit."""
     request, headers, before, unit = shape
     stream = engine.stream()
@@ -116,18 +117,18 @@ def measured(engine: Engine, shape: tuple[bytes, Headers, bytes, bytes], length:
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_long_streams(engine: Engine, name: str) -> None:
+def test_long_streams(lua_engine: LuaEngine, name: str) -> None:
     """After 50 MB (on LuaJIT, which Envoy runs, and of the commonest shapes) a stream keeps less than 4 KiB."""
-    retained(engine, SHAPES[name], PIECE * 20)  # what is made once for all streams is made here
-    whole = engine.name == "luajit21" and name in COMMON
-    last, _ = retained(engine, SHAPES[name], LENGTH if whole else LENGTH // 25)
-    assert last < KEPT[engine.name]
+    retained(lua_engine, SHAPES[name], PIECE * 20)  # what is made once for all streams is made here
+    whole = lua_engine.name == "luajit21" and name in COMMON
+    last, _ = retained(lua_engine, SHAPES[name], LENGTH if whole else LENGTH // 25)
+    assert last < KEPT[lua_engine.name]
 
 
 @pytest.mark.parametrize("name", ENDLESS)
-def test_what_never_ends(engine: Engine, name: str) -> None:
+def test_what_never_ends(lua_engine: LuaEngine, name: str) -> None:
     """What has no end is kept up to its cap, at most 64 KiB and a piece, and no longer."""
-    retained(engine, ENDLESS[name], PIECE * 20)
-    last, most = retained(engine, ENDLESS[name], PIECE * 200)
+    retained(lua_engine, ENDLESS[name], PIECE * 20)
+    last, most = retained(lua_engine, ENDLESS[name], PIECE * 200)
     assert most < CAP + PIECE
     assert last < CAP

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmroute import names
-from tests.filters.proxy import ENGINES, SSE_ANSWER, Engine, Message, Stream, cuts, tokens
+from tests.filters.proxy import EVERY, SSE_ANSWER, Engine, Message, Stream, cuts, engine_named, tokens
 
 ASKED = b'{"model":"m","stream":true,"messages":["1"],"stream_options":{"include_usage":true}}'
 UNASKED = b'{"model":"m","stream":true,"messages":["1"]}'
@@ -273,10 +273,10 @@ def _render(parts: list[tuple[str, str]], end: str, *, forced: bool) -> str:
     return "".join(out).replace("\n", end)
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", EVERY)
 def test_stripping_agrees_with_the_unforced_stream(name: str) -> None:
     """Random streams in random pieces: what is left of the forced stream is the unforced one."""
-    engine = Engine(name)
+    engine = engine_named(name)
 
     @settings(max_examples=300, deadline=None, database=None, derandomize=True)
     @given(_PARTS, st.sampled_from(["\n", "\r\n", "\r"]), st.lists(st.integers(1, 40), min_size=1, max_size=5))

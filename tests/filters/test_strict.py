@@ -9,7 +9,8 @@ from typing import Final
 import pytest
 
 from llmroute.render.lua import filter_source
-from tests.filters.proxy import ENGINES, HERE
+from tests.filters.lua_engine import HERE
+from tests.filters.proxy import ENGINES
 
 ENTRIES: Final = ("envoy_on_request", "envoy_on_response")
 _STRING: Final = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)

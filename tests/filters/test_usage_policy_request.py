@@ -8,7 +8,7 @@ import pytest
 
 from llmroute import names
 from llmroute.render.lua import JSON
-from tests.filters.proxy import CONTEXT, Engine, Message, Stream
+from tests.filters.proxy import CONTEXT, Engine, Message, Sent, Stream
 
 BODY: Final = b'{"model":"m","stream":true,"messages":["1234"],"max_tokens":500}'
 DEPLOYMENT: Final = "/openai/deployments/dear/chat/completions"
@@ -125,7 +125,7 @@ def test_a_length_that_is_none_is_no_reason_not_to_read(engine: Engine) -> None:
     for length in ("", "x", "99,99"):
         stream = engine.stream(route(bodyLimit=1))
         message = stream._run(  # noqa: SLF001 - `request` always states the length
-            b"envoy_on_request", [(":method", "POST"), (":path", "/v1/x"), ("content-length", length)], [BODY]
+            "request", Sent([(":method", "POST"), (":path", "/v1/x"), ("content-length", length)], [BODY])
         )
         assert message.header(names.MODEL_HEADER) == "m"
 

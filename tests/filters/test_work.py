@@ -13,7 +13,8 @@ from typing import Final
 
 import pytest
 
-from tests.filters.proxy import JSON_ANSWER, SSE_ANSWER, Engine, Headers, tokens
+from tests.filters.lua_engine import LuaEngine
+from tests.filters.proxy import JSON_ANSWER, SSE_ANSWER, Headers, tokens
 from tests.filters.test_streams import ASKED, UNASKED
 
 SIZE: Final = 40_000
@@ -39,19 +40,19 @@ def fill(before: bytes, unit: bytes, after: bytes = b"") -> Body:
 
 
 @pytest.fixture(scope="module")
-def counted() -> Engine:
+def counted() -> LuaEngine:
     """The filter on Lua 5.1, its work counted."""
-    return Engine("lua51", prelude=(Path(__file__).parent / "counting.lua").read_bytes())
+    return LuaEngine("lua51", prelude=(Path(__file__).parent / "counting.lua").read_bytes())
 
 
-def work(engine: Engine, run: Callable[[int], None], size: int) -> tuple[float, ...]:
+def work(engine: LuaEngine, run: Callable[[int], None], size: int) -> tuple[float, ...]:
     """Instructions, bytes looked at and bytes made while ``run`` runs."""
     engine.lua.globals()[b"work_begin"]()
     run(size)
     return tuple(engine.lua.globals()[b"work_end"]())
 
 
-def assert_linear(engine: Engine, run: Callable[[int], None]) -> None:
+def assert_linear(engine: LuaEngine, run: Callable[[int], None]) -> None:
     """Each kind of work grows with the length; what is under a byte of work per byte is noise."""
     run(SIZE // 10)  # what is made once, such as the room of tables, is made here
     once, four = (work(engine, run, size) for size in (SIZE, 4 * SIZE))
@@ -84,7 +85,7 @@ REQUESTS: Final[dict[str, tuple[Headers, Body]]] = {
 
 @pytest.mark.parametrize("limits", [{}, {"maxTokens": 10}], ids=["as it is", "clamped"])
 @pytest.mark.parametrize("name", REQUESTS)
-def test_requests(counted: Engine, name: str, limits: dict[str, int]) -> None:
+def test_requests(counted: LuaEngine, name: str, limits: dict[str, int]) -> None:
     """The worst bodies of requests, clamped or not."""
     headers, body = REQUESTS[name]
 
@@ -127,7 +128,7 @@ ANSWERS: Final[dict[str, tuple[Headers, Body]]] = {
 }
 
 
-def send(engine: Engine, name: str, request_body: bytes, step: int) -> Callable[[int], None]:
+def send(engine: LuaEngine, name: str, request_body: bytes, step: int) -> Callable[[int], None]:
     """What sends so many bytes of an answer, in pieces of ``step``."""
     headers, body = ANSWERS[name]
 
@@ -143,13 +144,13 @@ def send(engine: Engine, name: str, request_body: bytes, step: int) -> Callable[
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_answers(counted: Engine, name: str) -> None:
+def test_answers(counted: LuaEngine, name: str) -> None:
     """The worst answers, in the pieces that a proxy sees."""
     assert_linear(counted, send(counted, name, ASKED, 16384))
 
 
 @pytest.mark.parametrize("name", [name for name, (headers, _) in ANSWERS.items() if headers == SSE_ANSWER])
-def test_rewritten_answers(counted: Engine, name: str) -> None:
+def test_rewritten_answers(counted: LuaEngine, name: str) -> None:
     """The same for streams that usage is taken out of."""
     assert_linear(counted, send(counted, name, UNASKED, 16384))
 
@@ -157,7 +158,7 @@ def test_rewritten_answers(counted: Engine, name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["a line without end", "deltas", "data lines without end", "endless usage", "messages"]
 )
-def test_answers_byte_by_byte(counted: Engine, name: str) -> None:
+def test_answers_byte_by_byte(counted: LuaEngine, name: str) -> None:
     """A byte in each piece, 160 KB of them."""
     assert_linear(counted, send(counted, name, UNASKED, 1))
 
@@ -176,7 +177,7 @@ def test_huge_answers(name: str) -> None:
     """On LuaJIT, which Envoy runs: millions of things take no seconds, and the usage after them counts."""
     headers, body = HUGE[name]
     whole = body((16 if "16 MB" in name else 6) * MEGA)
-    stream = Engine("luajit21").stream()
+    stream = LuaEngine("luajit21").stream()
     stream.request(ASKED)
     begin = time.process_time()
     stream.answer([whole[at : at + 16384] for at in range(0, len(whole), 16384)], headers)

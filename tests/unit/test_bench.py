@@ -7,7 +7,7 @@ import importlib
 import pytest
 
 from llmroute.render.lua import filter_source
-from tests.filters.proxy import Engine
+from tests.filters.lua_engine import LuaEngine
 from tools.bench import parts
 
 BODY = b'{"model":"m","messages":["0123456789"]}'
@@ -19,7 +19,7 @@ def test_each_part_does_more_than_the_one_before() -> None:
     writes = []
     scripts = parts.scripts()
     for script in scripts.values():
-        stream = Engine("luajit21", script).stream()
+        stream = LuaEngine("luajit21", script).stream()
         stream.request(BODY)
         assert stream.answer([ANSWER]).body == ANSWER
         assert stream.logs == []

@@ -14,7 +14,7 @@ from llmroute import codes
 from llmroute.diagnostic import Code, Diagnostic
 from llmroute.pipeline import compile_policies, judge_policies
 from llmroute.plan import Plan
-from llmroute.targets import ENVOY_GATEWAY, Capabilities, capabilities
+from llmroute.targets import ENVOY_GATEWAY, LUA, Capabilities, capabilities
 
 DOCUMENT = Path(__file__).parents[2] / "docs/diagnostics.md"
 SECTION = re.compile(r"^## (LR\d+) (.*)\n((?:(?!^## ).*\n)*)", re.MULTILINE)
@@ -62,9 +62,11 @@ def _section(code: str, title: str, body: str) -> Section:
     for role, options, snippet in BLOCK.findall(body):
         assert role not in section.blocks
         said = dict(option.split("=") for option in options.split())
-        assert said.keys() <= {"target", "times", "ratelimit"}
+        assert said.keys() <= {"target", "times", "ratelimit", "engine"}
         target = capabilities(said.get("target", ENVOY_GATEWAY))
-        target = dataclasses.replace(target, refunds=said.get("ratelimit") == "embedded")
+        target = dataclasses.replace(
+            target, refunds=said.get("ratelimit") == "embedded", engine=said.get("engine", LUA)
+        )
         section.blocks[role] = (target, policy(snippet, int(said.get("times", 1))))
     return section
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llmroute.check import admission, backends, headers, identity, limits, models, routes, settle
+from llmroute.check import admission, backends, engine, headers, identity, limits, models, routes, settle
 from llmroute.check.places import Places
 from llmroute.diagnostic import Diagnostic
 from llmroute.plan import Plan
@@ -19,6 +19,7 @@ def check(plan: Plan, target: Capabilities, documents: Sequence[Document]) -> tu
     """
     places = Places(documents)
     found = [
+        *engine.check(plan, target),
         *routes.check(plan, documents, target),
         *backends.check(plan, target, places),
         *headers.check(plan, target),

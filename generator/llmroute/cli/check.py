@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,7 +14,7 @@ from llmroute.cli.inputs import read_all, say_bounds
 from llmroute.diagnostic import Severity, has_errors
 from llmroute.pipeline import Compiled, compile_policies, judge_policies
 from llmroute.plan import Plan
-from llmroute.targets import EG_VERSIONS, ENVOY_GATEWAY, TARGETS, Capabilities, capabilities
+from llmroute.targets import EG_VERSIONS, ENGINES, ENVOY_GATEWAY, LUA, TARGETS, Capabilities, capabilities
 
 _WORST_FIRST: Final = (Severity.ERROR, Severity.WARNING, Severity.NOTE)
 _FORMATS: Final = ("text", "json", "sarif", "github")
@@ -23,6 +24,7 @@ _FORMATS: Final = ("text", "json", "sarif", "github")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--target", type=click.Choice(TARGETS), default=ENVOY_GATEWAY, show_default=True)
 @click.option("--eg-version", type=click.Choice(EG_VERSIONS), default=EG_VERSIONS[-1], show_default=True)
+@click.option("--engine", type=click.Choice(ENGINES), default=LUA, show_default=True, help="What the filter runs on.")
 @click.option("--format", "form", type=click.Choice(_FORMATS), default="text", show_default=True)
 @click.option(
     "--against", metavar="OLD", multiple=True, help="What is in force: say which counters an edit would move."
@@ -35,10 +37,11 @@ _FORMATS: Final = ("text", "json", "sarif", "github")
     help="Exit with 1 for findings as bad as this, or worse.",
 )
 def command(  # noqa: PLR0913, PLR0917 one parameter per option
-    files: Sequence[str], target: str, eg_version: str, form: str, against: Sequence[str], fail_on: str
+    files: Sequence[str], target: str, eg_version: str, engine: str, form: str, against: Sequence[str], fail_on: str
 ) -> None:
     """Say everything that is wrong with a policy, and what is likely not meant. Exits with 1 when there are errors."""
-    row = capabilities(target, eg_version if target == ENVOY_GATEWAY else None)
+    known = capabilities(target, eg_version if target == ENVOY_GATEWAY else None)
+    row = dataclasses.replace(known, engine=engine)
     texts = read_all(files)
     judged = judge_policies(texts, row, against=_plan_of(against, row) if against else None)
     _say(judged, form, dict(texts))

@@ -29,6 +29,7 @@ from llmroute.conformance.report.document import made
 from llmroute.conformance.runner import Outcome, Result, run
 from llmroute.local.errors import LocalError
 from llmroute.plan import Endpoint
+from llmroute.targets import ENGINES, LUA
 
 _ADMISSIONS: Final = {"below": Admission.BELOW, "up-to": Admission.UP_TO}
 _OF_THE_ADAPTER: Final = frozenset(
@@ -40,6 +41,9 @@ _LOG_LINES: Final = 30
 @click.command("conformance")
 @click.option(
     "--stack", metavar="NAME", help="local (default), a stack of the repository, or MODULE:NAME of an adapter."
+)
+@click.option(
+    "--engine", type=click.Choice(ENGINES), default=LUA, show_default=True, help="Of --stack local: the filter's."
 )
 @click.option(
     "--gateway", metavar="URL", help="A gateway configured by hand as --plan says; {policy} becomes a policy's id."
@@ -90,6 +94,7 @@ _LOG_LINES: Final = 30
 )
 def command(  # noqa: PLR0913, PLR0917 one parameter per option
     stack: str | None,
+    engine: str,
     gateway: str | None,
     profiles: Sequence[str],
     ids: Sequence[str],
@@ -114,7 +119,7 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
         return
     targets = [(Path(file), _format(file, form)) for file in files]
     try:
-        adapter = _adapter(stack, gateway, listen, _ADMISSIONS[admission], settles, lacks)
+        adapter = _adapter(stack, engine, gateway, listen, _ADMISSIONS[admission], settles, lacks)
         if isinstance(adapter, ByHand):
             _one_policy_or_a_place(adapter, cases)
         _conform(cases, adapter, lacks, targets, form)
@@ -196,17 +201,20 @@ def _endpoint(text: str) -> Endpoint:
 
 def _adapter(  # noqa: PLR0913, PLR0917 one parameter per option
     stack: str | None,
+    engine: str,
     gateway: str | None,
     listen: Endpoint,
     admission: Admission,
     settles: float,
     without: frozenset[Feature],
 ) -> Adapter:
+    name = stack or find.LOCAL
+    if engine != LUA and (gateway is not None or name != find.LOCAL):
+        raise Usage(f"--engine {engine} is for --stack {find.LOCAL}")
     if gateway is None:
-        name = stack or find.LOCAL
         if ":" not in name and name not in find.NAMES:
             raise Usage(f"--stack {name}: there are {', '.join(find.NAMES)}, and MODULE:NAME")
-        return find.adapter(name, Path.cwd())
+        return find.adapter(name, Path.cwd(), engine)
     if stack is not None:
         raise Usage("--stack and --gateway: one of them")
     url = urlsplit(gateway)

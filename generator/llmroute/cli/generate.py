@@ -17,7 +17,7 @@ from llmroute.diagnostic import has_errors
 from llmroute.emit import Artifact, default_options
 from llmroute.emit.stamp import MADE
 from llmroute.pipeline import compile_policies
-from llmroute.targets import EG_VERSIONS, ENVOY_GATEWAY, TARGETS, capabilities
+from llmroute.targets import EG_VERSIONS, ENGINES, ENVOY_GATEWAY, LUA, TARGETS, capabilities
 
 _PIECE: Final = 1 << 20
 """Characters that are written at once."""
@@ -28,6 +28,7 @@ _PIECE: Final = 1 << 20
 @click.option("-o", "--output", default=STDIN, metavar="DIR", help="Write files below DIR; '-' is standard output.")
 @click.option("--target", type=click.Choice(TARGETS), default=ENVOY_GATEWAY, show_default=True)
 @click.option("--eg-version", type=click.Choice(EG_VERSIONS), default=EG_VERSIONS[-1], show_default=True)
+@click.option("--engine", type=click.Choice(ENGINES), default=LUA, show_default=True, help="What the filter runs on.")
 @click.option("--check", "checking", is_flag=True, help="Write nothing; exit with 1 if DIR has something else.")
 @click.option("--access-log", metavar="PATH", help="Envoy writes a line of JSON there for each request: /dev/stdout.")
 @click.option("--usage-counters", is_flag=True, help="Envoy counts usage among its statistics.")
@@ -36,6 +37,7 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
     output: str,
     target: str,
     eg_version: str,
+    engine: str,
     checking: bool,  # noqa: FBT001 click's call
     access_log: str | None,
     usage_counters: bool,  # noqa: FBT001 click's call
@@ -48,8 +50,11 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
             "--access-log and --usage-counters are a plain Envoy's: for Envoy Gateway see docs/observability.md"
         )
     version = eg_version if target == ENVOY_GATEWAY else None
-    options = dataclasses.replace(default_options(target), access_log=access_log, usage_counters=usage_counters)
-    compiled = compile_policies(read_all(files), capabilities(target, version), options=options)
+    options = dataclasses.replace(
+        default_options(target), access_log=access_log, usage_counters=usage_counters, engine=engine
+    )
+    row = dataclasses.replace(capabilities(target, version), engine=engine)
+    compiled = compile_policies(read_all(files), row, options=options)
     show(compiled.diagnostics, err=True)
     if has_errors(compiled.diagnostics):
         raise click.exceptions.Exit(FINDINGS)

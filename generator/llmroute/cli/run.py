@@ -23,7 +23,7 @@ from llmroute.local.gateway import RateLimitService
 from llmroute.local.ratelimit_service import EmbeddedRateLimit
 from llmroute.pipeline import compile_policies
 from llmroute.plan import Endpoint, Mode, Plan
-from llmroute.targets import ENVOY, capabilities
+from llmroute.targets import ENGINES, ENVOY, LUA, capabilities
 
 _EMBEDDED = "embedded"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -43,6 +43,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
     help="The rate limit service: our own; envoyproxy/ratelimit; or one that runs already.",
 )
 @click.option("--ratelimit-binary", metavar="PATH", help="envoyproxy/ratelimit for --ratelimit process.")
+@click.option("--engine", type=click.Choice(ENGINES), default=LUA, show_default=True, help="What the filter runs on.")
 @click.option("--fail-open", is_flag=True, help="Let requests pass, unmetered, while the rate limit service is away.")
 @click.option("--access-log", metavar="FILE", help="Gets a line of JSON for each request.")
 @click.option("--redis", metavar="HOST:PORT", help="Redis for --ratelimit process; a Valkey is started without it.")
@@ -55,6 +56,7 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
     ratelimit_binary: str | None,
     redis: str | None,
     status: str | None,
+    engine: str,
     fail_open: bool,  # noqa: FBT001 click's call
     access_log: str | None,
 ) -> None:
@@ -63,7 +65,7 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
     if shown_at and ratelimit != _EMBEDDED:
         raise Usage("--status shows the embedded service; of another one say llmroute status --redis HOST:PORT")
     stand_ins = dict(_stand_in(u) for u in upstreams)
-    target = dataclasses.replace(capabilities(ENVOY), refunds=ratelimit == _EMBEDDED)
+    target = dataclasses.replace(capabilities(ENVOY), refunds=ratelimit == _EMBEDDED, engine=engine)
     compiled = compile_policies(read_all(files), target, stand_ins=stand_ins)
     show(compiled.diagnostics, err=True)
     if has_errors(compiled.diagnostics):
@@ -77,7 +79,7 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
     log = Path(access_log) if access_log else None
     address = _address("--listen", listen)
     with (
-        serving(compiled.plan, service, address, fail_closed=not fail_open, access_log=log) as gateway,
+        serving(compiled.plan, service, address, fail_closed=not fail_open, access_log=log, engine=engine) as gateway,
         counters_endpoint(started[0].counters, time.time, shown_at) if shown_at else nullcontext() as shown,
     ):
         if not stop.is_set():

@@ -12,16 +12,18 @@ from llmroute.local.errors import LocalError
 from llmroute.local.gateway import LOOPBACK, Gateway, RateLimitService, serve
 from llmroute.local.ports import port_is_free
 from llmroute.plan import Endpoint, Plan
+from llmroute.targets import LUA
 
 
 @contextlib.contextmanager
-def serving(
+def serving(  # noqa: PLR0913 what a gateway can be told
     plan: Plan,
     service: RateLimitService,
     listen: Endpoint = Endpoint(LOOPBACK, 0),
     *,
     fail_closed: bool = True,
     access_log: Path | None = None,
+    engine: str = LUA,
 ) -> Iterator[Gateway]:
     """``local.gateway.serve``; raises ``Failure`` when the port is taken or a part does not start."""
     try:
@@ -33,7 +35,7 @@ def serving(
         raise Failure(f"cannot listen on {listen}: {error.strerror or error}") from error
     listen = Endpoint(host, listen.port)
     try:
-        with serve(plan, service, listen, fail_closed=fail_closed, access_log=access_log) as gateway:
+        with serve(plan, service, listen, fail_closed=fail_closed, access_log=access_log, engine=engine) as gateway:
             yield gateway
     except LocalError as error:
         raise Failure(str(error)) from error

@@ -5,16 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from llmroute.emit.envoy_clusters import RATELIMIT_CLUSTER
+from llmroute.emit.envoy_engine import engine_config, engine_filter
 from llmroute.emit.envoy_rate_limits import rate_limits
 from llmroute.emit.envoy_types import RATELIMIT, http_filter, typed
-from llmroute.emit.filter_context import filter_context
-from llmroute.emit.settle import on_envoy
-from llmroute.plan import Backend, Route
-from llmroute.render.lua import filter_source
-from llmroute.render.yaml import Block, Comment
+from llmroute.plan import Backend, Plan, Route
+from llmroute.render.yaml import Comment
 
-_LUA: Final = "envoy.filters.http.lua"
 _ROUTER: Final = "envoy.filters.http.router"
 _WHEN_AWAY: Final = {
     True: "Nothing passes unmetered while the service is away.",
@@ -26,14 +22,15 @@ _WHEN_AWAY: Final = {
 class HttpFilters:
     """What varies in the filters.
 
-    ``ratelimit_cluster``: a gRPC cluster. ``fail_closed``: whether requests are refused while the rate
-    limit service is away.
+    ``engine``: of our own filter. ``ratelimit_cluster``: a gRPC cluster. ``fail_closed``: whether requests are refused
+    while the rate limit service is away.
     """
 
+    engine: str
     ratelimit_cluster: str
     fail_closed: bool
 
-    def build(self) -> list[dict[str, Any]]:
+    def build(self, plan: Plan) -> list[dict[str, Any]]:
         """``http_filters``, in order."""
         ratelimit = {
             "domain": Comment("Each route has a domain of its own.", "llmroute"),
@@ -48,24 +45,18 @@ class HttpFilters:
             },
         }
         return [
-            http_filter(_LUA, "lua.v3.Lua", {"default_source_code": {"inline_string": Block(filter_source())}}),
+            engine_filter(plan, self.engine),
             http_filter(RATELIMIT, "ratelimit.v3.RateLimit", ratelimit),
             http_filter(_ROUTER, "router.v3.Router", {"suppress_envoy_headers": True}),
         ]
 
 
-def route_config(route: Route, backend: Backend, domain: str) -> dict[str, Any]:
+def route_config(route: Route, backend: Backend, domain: str, engine: str) -> dict[str, Any]:
     """``typed_per_filter_config`` of requests to ``backend``."""
     return {
-        **lua_config(route),
+        **engine_config(route, engine),
         # Here, not in the route's own rate_limits: those drop hits_addend without a word.
         RATELIMIT: typed(
-            "ratelimit.v3.RateLimitPerRoute", {"domain": domain, "rate_limits": rate_limits(route, backend)}
+            "ratelimit.v3.RateLimitPerRoute", {"domain": domain, "rate_limits": rate_limits(route, backend, engine)}
         ),
     }
-
-
-def lua_config(route: Route) -> dict[str, Any]:
-    """``typed_per_filter_config`` of requests that no backend has yet: nothing is limited before one does."""
-    context = filter_context(route, on_envoy(route, RATELIMIT_CLUSTER))
-    return {_LUA: typed("lua.v3.LuaPerRoute", {"filter_context": context})}

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from llmroute import names
 from llmroute.emit.charges import charge_key
 from llmroute.emit.envoy_types import RATELIMIT
+from llmroute.emit.said import said
 from llmroute.encoding import Charge, encode
 from llmroute.plan import Backend, Limit, Match, Route, Selector
 from llmroute.render.yaml import Comment
@@ -49,37 +50,37 @@ def _fixed(selector: Selector) -> str | None:
     return None if selector.match is Match.DISTINCT else quote(selector.value or "", safe="/:@ ,=+^$()[]{}|?!")
 
 
-def rate_limits(route: Route, backend: Backend) -> list[Any]:
-    """``RateLimitPerRoute.rate_limits`` for requests of ``route`` to ``backend``."""
-    return [action for limit in (*backend.limits, *route.limits_of_all) for action in _actions(route, limit)]
+def rate_limits(route: Route, backend: Backend, engine: str) -> list[Any]:
+    """``RateLimitPerRoute.rate_limits`` for requests of ``route`` to ``backend``, by what the filter says."""
+    return [action for limit in (*backend.limits, *route.limits_of_all) for action in _actions(route, limit, engine)]
 
 
-def _actions(route: Route, limit: Limit) -> Iterator[Any]:
+def _actions(route: Route, limit: Limit, engine: str) -> Iterator[Any]:
     encoded = encode(limit, route.admission)
     first, *others = chain(limit)
     actions = [_unless_prepaid(first) if prepays(route, limit) else _action(first, None)]
     actions += [_action(entry, s) for entry, s in zip(others, limit.selectors, strict=True)]
     made: list[dict[str, Any]] = []
     if encoded.check_cost is Charge.HOLD:
-        made.append({"actions": [*actions, _MARK], "hits_addend": _metadata(paid_key(route, limit))})
+        made.append({"actions": [*actions, _MARK], "hits_addend": _hits(engine, paid_key(route, limit))})
     elif encoded.check_cost is not None:
         made.append({"actions": actions, "hits_addend": {"number": encoded.check_cost}})
     if encoded.charge:
         hits: dict[str, Any] = {"number": encoded.charge}
         if encoded.charge is Charge.USAGE:
-            hits = _metadata(charge_key(route, limit))
+            hits = _hits(engine, charge_key(route, limit))
         made.append({"actions": actions, "hits_addend": hits, "apply_on_stream_done": True})
     if holds(route, limit):
-        refund = _metadata(refund_key(route, limit)) | {"is_negative_hits": True}
+        refund = _hits(engine, refund_key(route, limit)) | {"is_negative_hits": True}
         made.append({"actions": [*actions, _HELD_AT], "hits_addend": refund, "apply_on_stream_done": True})
     check, *rest = made
     yield Comment(encoded.comment, check)
     yield from rest
 
 
-def _metadata(key: str) -> dict[str, Any]:
-    """Hits that the filter's metadata says."""
-    return {"format": f"%DYNAMIC_METADATA({names.METADATA_NAMESPACE}:{key})%"}
+def _hits(engine: str, key: str) -> dict[str, Any]:
+    """Hits that the filter says."""
+    return {"format": said(engine, key)}
 
 
 def _unless_prepaid(entry: Entry) -> dict[str, Any]:

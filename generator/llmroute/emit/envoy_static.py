@@ -10,7 +10,8 @@ from llmroute import names
 from llmroute.emit.artifact import Artifact
 from llmroute.emit.charges import BEHIND_THE_CHECK
 from llmroute.emit.envoy_clusters import RATELIMIT_CLUSTER, TRUSTED_CA, Clusters, ratelimit_cluster, socket
-from llmroute.emit.envoy_filters import HttpFilters, lua_config, route_config
+from llmroute.emit.envoy_engine import engine_config
+from llmroute.emit.envoy_filters import HttpFilters, route_config
 from llmroute.emit.envoy_identity import has_keys, identity_clusters, identity_config, identity_filters
 from llmroute.emit.filter_context import held_bytes
 from llmroute.emit.ratelimit_config import domain
@@ -19,6 +20,7 @@ from llmroute.emit.telemetry import access_log, usage_counters
 from llmroute.plan import Backend, Endpoint, Plan, Route
 from llmroute.render.yaml import Comment, dump
 from llmroute.settlement import admits
+from llmroute.targets import LUA
 
 BOOTSTRAP: Final = "envoy.yaml"
 LISTENER: Final = "llmroute"
@@ -36,7 +38,8 @@ class EnvoyOptions:
 
     ``fail_closed``: while that service is away requests are refused; otherwise they pass, unmetered.
     ``trusted_ca``: the file of authorities that backends with TLS are held to. ``access_log``: the file that gets
-    a line of JSON for each request. ``usage_counters``: whether usage is counted among Envoy's statistics.
+    a line of JSON for each request. ``usage_counters``: whether usage is counted among Envoy's statistics. ``engine``:
+    what our filter runs on.
     """
 
     listen: Endpoint = Endpoint("0.0.0.0", 10000)  # noqa: S104 a gateway serves everyone
@@ -46,6 +49,7 @@ class EnvoyOptions:
     trusted_ca: str = TRUSTED_CA
     access_log: str | None = None
     usage_counters: bool = False
+    engine: str = LUA
 
 
 def envoy_static(plan: Plan, options: EnvoyOptions) -> Artifact:
@@ -81,11 +85,11 @@ def _listener(plan: Plan, options: EnvoyOptions) -> dict[str, Any]:
         "common_http_protocol_options": {"headers_with_underscores_action": "REJECT_REQUEST"},
         "route_config": {
             "name": LISTENER,
-            "virtual_hosts": [{"name": LISTENER, "domains": ["*"], "routes": list(_routes(plan))}],
+            "virtual_hosts": [{"name": LISTENER, "domains": ["*"], "routes": list(_routes(plan, options.engine))}],
         },
         "http_filters": [
             *identity_filters(plan),
-            *HttpFilters(RATELIMIT_CLUSTER, options.fail_closed).build(),
+            *HttpFilters(options.engine, RATELIMIT_CLUSTER, options.fail_closed).build(plan),
         ],
     }
     if loggers := list(_loggers(plan, options)):
@@ -101,26 +105,26 @@ def _listener(plan: Plan, options: EnvoyOptions) -> dict[str, Any]:
 
 def _loggers(plan: Plan, options: EnvoyOptions) -> Iterator[dict[str, Any]]:
     if options.access_log is not None:
-        yield access_log(options.access_log, (route.identity.header for route in plan.routes))
+        yield access_log(options.access_log, (route.identity.header for route in plan.routes), options.engine)
     if options.usage_counters:
-        yield from usage_counters()
+        yield from usage_counters(options.engine)
 
 
-def _routes(plan: Plan) -> Iterator[dict[str, Any]]:
+def _routes(plan: Plan, engine: str) -> Iterator[dict[str, Any]]:
     """Requests that name their backend first; then those that name none, in the order of the input."""
     for route in plan.routes:
         if route.takes_unnamed and len(plan.routes) == 1:
             continue  # everything goes to the one backend, named or not
         for backend in route.backends:
-            yield _route(route, backend, named=True)
+            yield _route(route, backend, engine, named=True)
     for route in plan.routes:
         if route.takes_unnamed:
-            yield _route(route, route.backends[0], named=False)
+            yield _route(route, route.backends[0], engine, named=False)
         elif route.undecided:
-            yield _undecided(route)
+            yield _undecided(route, engine)
 
 
-def _route(route: Route, backend: Backend, *, named: bool) -> dict[str, Any]:
+def _route(route: Route, backend: Backend, engine: str, *, named: bool) -> dict[str, Any]:
     match: dict[str, Any] = {"prefix": "/"}
     if named:
         match["headers"] = [{"name": names.BACKEND_HEADER, "string_match": {"exact": backend.name}}]
@@ -132,17 +136,17 @@ def _route(route: Route, backend: Backend, *, named: bool) -> dict[str, Any]:
     if any(e.tls for e in backend.endpoints):
         action["host_rewrite_literal"] = backend.endpoints[0].host
     name = f"{domain(route)}/{backend.name}" + ("" if named else "/unnamed")
-    return _entry(route, name, match, action, route_config(route, backend, domain(route)))
+    return _entry(route, name, match, action, route_config(route, backend, domain(route), engine))
 
 
-def _undecided(route: Route) -> dict[str, Any]:
+def _undecided(route: Route, engine: str) -> dict[str, Any]:
     """Requests that name no backend, until the filter has named one; then another of the routes has them.
 
     It leads nowhere, so a fault in the filter is a 503 and not an answer that nobody is charged for. No
     direct response: Envoy would hold 1 MiB of the body for it, whatever the route says.
     """
     action = Comment("The filter names the backend by the model. Where it cannot, this is a 503.", {"cluster": NOBODY})
-    return _entry(route, f"{domain(route)}/undecided", {"prefix": "/"}, action, lua_config(route))
+    return _entry(route, f"{domain(route)}/undecided", {"prefix": "/"}, action, engine_config(route, engine))
 
 
 def _entry(

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from llmroute import names
+from llmroute.emit.said import said
 from llmroute.render.yaml import Comment
+from llmroute.targets import LUA, WASM
 
 _LOGGERS: Final = "type.googleapis.com/envoy.extensions.access_loggers"
 _STATS: Final = "envoy.access_loggers.stats"
@@ -20,7 +22,7 @@ _USER: Final = "user.id"
 _DECISION: Final = (
     "response.code_details == 'via_upstream' ? 'admitted'"
     " : response.code_details == 'request_rate_limited' ? 'refused'"
-    " : response.code_details == 'lua_response' && response.code == 429 ? 'refused'"
+    " : response.code_details in ['lua_response', 'wasm_response'] && response.code == 429 ? 'refused'"
     " : response.code_details == 'rate_limiter_error' ? 'unavailable'"
     " : response.code in [401, 403, 404] ? 'rejected' : 'admitted'"
 )
@@ -37,23 +39,23 @@ _NEAR: Final = (
 """Of a request that was admitted when four fifths of its tightest token limit were used, or more."""
 
 
-def _of_filter(key: str) -> str:
-    return f"%DYNAMIC_METADATA({names.METADATA_NAMESPACE}:{key})%"
-
-
 def _of_answer(what: str) -> str:
     return f"%RESP(x-ratelimit-{what}-tokens?x-ratelimit-{what}-requests)%"
 
 
+_USAGE: Final[Mapping[str, str]] = {
+    "gen_ai.request.model": names.MODEL,
+    "gen_ai.usage.input_tokens": names.PROMPT_TOKENS,
+    "gen_ai.usage.output_tokens": names.COMPLETION_TOKENS,
+    "gen_ai.usage.cache_read.input_tokens": names.CACHED_TOKENS,
+    "gen_ai.usage.cache_creation.input_tokens": names.CACHE_WRITE_TOKENS,
+    "gen_ai.usage.reasoning.output_tokens": names.REASONING_TOKENS,
+    "llmroute.usage.total_tokens": names.TOTAL_TOKENS,
+    "llmroute.usage.source": names.USAGE_SOURCE,
+    "llmroute.filter.errors": names.FILTER_ERROR,
+}
+"""What our filter says."""
 _FIELDS: Final[Mapping[str, str]] = {
-    "gen_ai.request.model": _of_filter(names.MODEL),
-    "gen_ai.usage.input_tokens": _of_filter(names.PROMPT_TOKENS),
-    "gen_ai.usage.output_tokens": _of_filter(names.COMPLETION_TOKENS),
-    "gen_ai.usage.cache_read.input_tokens": _of_filter(names.CACHED_TOKENS),
-    "gen_ai.usage.cache_creation.input_tokens": _of_filter(names.CACHE_WRITE_TOKENS),
-    "gen_ai.usage.reasoning.output_tokens": _of_filter(names.REASONING_TOKENS),
-    "llmroute.usage.total_tokens": _of_filter(names.TOTAL_TOKENS),
-    "llmroute.usage.source": _of_filter(names.USAGE_SOURCE),
     "llmroute.decision": f"%CEL({_DECISION})%",
     "llmroute.limit.kind": (
         "%CEL('x-ratelimit-limit-tokens' in response.headers ? 'tokens'"
@@ -62,7 +64,6 @@ _FIELDS: Final[Mapping[str, str]] = {
     "llmroute.limit.quantity": _of_answer("limit"),
     "llmroute.limit.remaining": _of_answer("remaining"),
     "llmroute.limit.reset_seconds": _of_answer("reset"),
-    "llmroute.filter.errors": _of_filter(names.FILTER_ERROR),
     "llmroute.route": "%ROUTE_NAME%",
     "llmroute.details": "%RESPONSE_CODE_DETAILS%",
     "llmroute.duration_ms": "%DURATION%",
@@ -73,48 +74,56 @@ _FIELDS: Final[Mapping[str, str]] = {
 }
 
 
-def fields(user_headers: Iterable[str] = (names.USER_HEADER,)) -> dict[str, str]:
+def fields(user_headers: Iterable[str] = (names.USER_HEADER,), engine: str = LUA) -> dict[str, str]:
     """The line: name to Envoy's command operator. Of several headers that hold users each has a name of its own."""
     headers = list(dict.fromkeys(user_headers))
     users = {_USER: headers[0]} if len(headers) == 1 else {f"http.request.header.{name}": name for name in headers}
-    return {"time": "%START_TIME%", **{name: f"%REQ({header})%" for name, header in users.items()}, **_FIELDS}
+    asked = {name: f"%REQ({header})%" for name, header in users.items()}
+    usage = {name: said(engine, key) for name, key in _USAGE.items()}
+    return {"time": "%START_TIME%", **asked, **usage, **_FIELDS}
 
 
-def access_log(path: str, user_headers: Iterable[str] = (names.USER_HEADER,)) -> dict[str, Any]:
+def access_log(path: str, user_headers: Iterable[str] = (names.USER_HEADER,), engine: str = LUA) -> dict[str, Any]:
     """The access logger of a plain Envoy; ``path`` is a file of its machine."""
     return {
         "name": "envoy.access_loggers.file",
         "typed_config": {
             "@type": f"{_LOGGERS}.file.v3.FileAccessLog",
             "path": path,
-            "log_format": {"json_format": fields(user_headers)},
+            "log_format": {"json_format": fields(user_headers, engine)},
         },
     }
 
 
-def usage_counters() -> list[dict[str, Any]]:
+def usage_counters(engine: str = LUA) -> list[dict[str, Any]]:
     """The access loggers that count: all requests, those near a limit, faults of the filter, and metered answers.
 
     Prometheus sees ``envoy_llmroute_requests``, ``…_near_limit``, ``…_filter_errors``, ``…_answers`` and ``…_tokens``.
     """
+    source = ("llmroute_usage_source", said(engine, names.USAGE_SOURCE))
+    answers = [
+        _counter("answers", source),
+        _counter("tokens", ("llmroute_token_type", "input"), value=said(engine, names.PROMPT_TOKENS)),
+        _counter("tokens", ("llmroute_token_type", "output"), value=said(engine, names.COMPLETION_TOKENS)),
+    ]
+    return [
+        _stats(_counter("requests", ("llmroute_decision", f"%CEL({_DECISION})%"))),
+        {"filter": _where(_NEAR)} | _stats(_counter("near_limit")),
+        {"filter": _failed(engine)} | _stats(_counter("filter_errors", value=said(engine, names.FILTER_ERROR))),
+        {"filter": _where(_ANSWER)} | _stats(*answers),
+    ]
+
+
+def _failed(engine: str) -> dict[str, Any]:
+    """Requests in which something has failed in the filter."""
+    if engine == WASM:
+        return _where(f"'wasm.{names.FILTER_ERROR}' in filter_state")
     faults = {
         "filter": names.METADATA_NAMESPACE,
         "path": [{"key": names.FILTER_ERROR}],
         "value": {"present_match": True},
     }
-    failed = {"metadata_filter": {"matcher": faults, "match_if_key_not_found": False}}
-    source = ("llmroute_usage_source", _of_filter(names.USAGE_SOURCE))
-    answers = [
-        _counter("answers", source),
-        _counter("tokens", ("llmroute_token_type", "input"), value=_of_filter(names.PROMPT_TOKENS)),
-        _counter("tokens", ("llmroute_token_type", "output"), value=_of_filter(names.COMPLETION_TOKENS)),
-    ]
-    return [
-        _stats(_counter("requests", ("llmroute_decision", f"%CEL({_DECISION})%"))),
-        {"filter": _where(_NEAR)} | _stats(_counter("near_limit")),
-        {"filter": failed} | _stats(_counter("filter_errors", value=_of_filter(names.FILTER_ERROR))),
-        {"filter": _where(_ANSWER)} | _stats(*answers),
-    ]
+    return {"metadata_filter": {"matcher": faults, "match_if_key_not_found": False}}
 
 
 def _where(expression: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from llmroute.emit.envoy_static import LISTENER, EnvoyOptions, envoy_static
 from llmroute.emit.ratelimit_config import ratelimit_config
 from llmroute.local.envoy import EnvoyProcess
 from llmroute.plan import Endpoint, Plan
+from llmroute.targets import LUA
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -47,12 +48,13 @@ def serve(  # noqa: PLR0913 what a bootstrap can be told
     fail_closed: bool = True,
     access_log: Path | None = None,
     usage_counters: bool = False,
+    engine: str = LUA,
     edit: Edit = as_it_is,
 ) -> Iterator[Gateway]:
     """Serve ``plan`` on ``listen`` (port 0 takes a free one) until the context ends.
 
-    ``fail_closed``, ``access_log`` and ``usage_counters`` are those of ``EnvoyOptions``. ``edit`` is for a suite that
-    has to find a defect which it put there itself.
+    ``fail_closed``, ``access_log``, ``usage_counters`` and ``engine`` are those of ``EnvoyOptions``. ``edit`` is for a
+    suite that has to find a defect which it put there itself.
 
     Raises ``StartError`` or ``MissingTool`` of ``local.processes`` when a part does not start.
     """
@@ -67,6 +69,7 @@ def serve(  # noqa: PLR0913 what a bootstrap can be told
             trusted_ca=ssl.get_default_verify_paths().cafile or TRUSTED_CA,
             access_log=str(access_log.absolute()) if access_log else None,
             usage_counters=usage_counters,
+            engine=engine,
         )
         envoy = stack.enter_context(EnvoyProcess(edit(envoy_static(plan, options).text), directory / "envoy"))
         host, port = envoy.listener_address(LISTENER)

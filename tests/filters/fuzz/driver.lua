@@ -3,31 +3,12 @@
 
 local concat, format, tostring, type = table.concat, string.format, tostring, type
 
-local KEYS = {
-  "total_tokens",
-  "prompt_tokens",
-  "completion_tokens",
-  "cached_tokens",
-  "cache_write_tokens",
-  "reasoning_tokens",
-  "no_cost",
-  "model",
-  "usage_source",
-  "prompt_estimate",
-  "forced_usage",
-  "unmetered",
-  "unestimated",
-  "filter_error",
-  "paid_1",
-  "refund_1",
-}
-
-local function say(metadata)
+local function say(keys, metadata)
   local parts = {}
-  for i = 1, #KEYS do
-    local value = metadata[KEYS[i]]
+  for i = 1, #keys do
+    local value = metadata[keys[i]]
     if value ~= nil then
-      parts[#parts + 1] = KEYS[i]
+      parts[#parts + 1] = keys[i]
         .. "="
         .. (type(value) == "number" and format("%.17g", value) or tostring(value))
     end
@@ -35,7 +16,7 @@ local function say(metadata)
   return concat(parts, "\n")
 end
 
-return function(fake, contexts, on_request, on_response)
+return function(fake, keys, contexts, on_request, on_response)
   return function(list)
     local at, out = 1, {}
     local function take()
@@ -61,14 +42,14 @@ return function(fake, contexts, on_request, on_response)
       local sent = fake.run(stream, run, headers, chunks, false, function(now)
         piece = piece + 1
         if piece == watched then
-          middle = say(now)
+          middle = say(keys, now)
         end
       end)
       local known, base = {}, #out
       for i = 1, #headers do
         known[i] = headers[i][1] .. ": " .. headers[i][2]
       end
-      out[base + 1], out[base + 2], out[base + 3] = concat(sent), say(metadata), middle
+      out[base + 1], out[base + 2], out[base + 3] = concat(sent), say(keys, metadata), middle
       out[base + 4], out[base + 5] = concat(known, "\n"), concat(stream.logs, "\n")
     end
     return out

@@ -1,4 +1,4 @@
-"""The filter on one Lua engine, which runs a batch of cases in one call."""
+"""The filter on one engine, and cases for it. A Lua engine runs a batch of them in one call."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from llmroute import names
 from llmroute.render.lua import JSON, MODULES, bundle, lua_literal
@@ -34,6 +34,12 @@ POLICIES: Final[tuple[dict[str, Any], ...]] = (
     {"maxTokens": 7, "usage": {"includeUsage": "Keep"}, "holds": [HOLD]},
 )
 """What routes tell the filter; a case names one by its index."""
+KEYS: Final = (
+    *("total_tokens", "prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens"),
+    *("no_cost", "model", "usage_source", "prompt_estimate", "forced_usage", "unmetered", "unestimated"),
+    *("filter_error", "paid_1", "refund_1"),
+)
+"""What is looked at of the metadata."""
 
 
 class Outcome(NamedTuple):
@@ -81,8 +87,20 @@ def sources() -> dict[str, str]:
     return {name: (SOURCES / f"{name}.lua").read_text("utf-8") for name in MODULES}
 
 
-class Fuzzed:
-    """The filter, loaded from its sources, in an engine of its own."""
+class Fuzzed(Protocol):
+    """The filter in an engine of its own."""
+
+    def takes(self, case: Case) -> bool:
+        """Whether the engine can be brought to the state that the case begins with."""
+        ...
+
+    def run(self, cases: Sequence[Case]) -> list[Outcome]:
+        """What comes of each."""
+        ...
+
+
+class FuzzedLua:
+    """The Lua, loaded from its sources."""
 
     def __init__(self, engine: str, modules: Mapping[str, str] | None = None) -> None:
         self.lua = importlib.import_module(f"lupa.{engine}").LuaRuntime(encoding=None)
@@ -93,7 +111,12 @@ class Fuzzed:
         )
         driver = self.lua.execute((HERE / "driver.lua").read_bytes())
         entries = self.lua.globals()
-        self._run = driver(fake, contexts, entries[b"envoy_on_request"], entries[b"envoy_on_response"])
+        keys = self.lua.table_from([key.encode() for key in KEYS])
+        self._run = driver(fake, keys, contexts, entries[b"envoy_on_request"], entries[b"envoy_on_response"])
+
+    def takes(self, case: Case) -> bool:  # noqa: ARG002 as the protocol has it
+        """Any: what is known is put there."""
+        return True
 
     def run(self, cases: Sequence[Case]) -> list[Outcome]:
         """What comes of each."""

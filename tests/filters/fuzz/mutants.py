@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from tests.filters.fuzz.engine import Fuzzed, sources
+from tests.filters.fuzz.engine import FuzzedLua, sources
 from tests.filters.fuzz.run import hunt
 
 WITHIN: Final = 20_000
@@ -87,5 +87,5 @@ def verdicts(mutants: tuple[Mutant, ...] = MUTANTS, cases: int = WITHIN) -> Iter
     modules = sources()
     for mutant in mutants:
         changed = broken(mutant, modules)
-        found = hunt(Fuzzed("luajit21", changed), "faults", cases) if changed else None
+        found = hunt(FuzzedLua("luajit21", changed), "faults", cases) if changed else None
         yield mutant, f"{found.case.target}, {found.what[:50]}" if found else None

@@ -9,8 +9,10 @@ from typing import Final
 
 from tests.filters.fuzz import answers, framings, requests, upstream
 from tests.filters.fuzz.answers import Expected
-from tests.filters.fuzz.engine import Case, Fuzzed, Outcome, metadata
+from tests.filters.fuzz.engine import Case, Fuzzed, FuzzedLua, Outcome, metadata
 from tests.filters.fuzz.shrink import shrink
+from tests.filters.fuzz.wasm import FuzzedWasm
+from tests.filters.proxy import WASM
 
 BATCH: Final = 250
 TARGETS: Final[tuple[str, ...]] = (
@@ -96,15 +98,21 @@ def batches(seed: str, count: int) -> Iterator[list[Case]]:
 
 def hunt(fuzzed: Fuzzed, seed: str, count: int, stop: Callable[[], bool] = lambda: False) -> Divergence | None:
     """The first divergence of a run, or None."""
-    for cases in batches(seed, count):
+    for made in batches(seed, count):
+        cases = [case for case in made if fuzzed.takes(case)]
         found = next(check(fuzzed, cases), None)
         if found or stop():
             return found
     return None
 
 
+def fuzzed_on(engine: str) -> Fuzzed:
+    """The filter on an engine of this name."""
+    return FuzzedWasm() if engine == WASM else FuzzedLua(engine)
+
+
 def job(engine: str, seed: str, count: int) -> Divergence | None:
     """One share of a long run, in a process of its own: the first divergence, made small."""
-    fuzzed = Fuzzed(engine)
+    fuzzed = fuzzed_on(engine)
     found = hunt(fuzzed, seed, count)
     return found and smallest(fuzzed, found)

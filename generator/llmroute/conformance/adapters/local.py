@@ -24,12 +24,14 @@ from llmroute.local.errors import LocalError, MissingTool
 from llmroute.local.gateway import Edit, Gateway, RateLimitService, as_it_is, serve
 from llmroute.local.ratelimit_service import EmbeddedRateLimit
 from llmroute.plan import Plan
+from llmroute.targets import LUA
 
 
 class EnvoyStack(abc.ABC):
     """One gateway at a time; each policy gets a new one. ``edit`` changes its bootstrap, for a defect on purpose.
 
-    ``access_log``: the file with a line for each request; usage is counted then, too.
+    ``access_log``: the file with a line for each request; usage is counted then, too. ``engine``: what the
+    filter runs on.
 
     Raises:
         Unavailable: there is no Envoy; says how to get one.
@@ -38,7 +40,7 @@ class EnvoyStack(abc.ABC):
     refunds: ClassVar[bool] = False
     """Whether the rate limit service takes them."""
 
-    def __init__(self, edit: Edit = as_it_is, access_log: Path | None = None) -> None:
+    def __init__(self, edit: Edit = as_it_is, access_log: Path | None = None, engine: str = LUA) -> None:
         try:
             envoy_binary()
         except MissingTool as missing:
@@ -46,6 +48,7 @@ class EnvoyStack(abc.ABC):
         self.upstream = ScriptedUpstream()
         self._edit = edit
         self._access_log = access_log
+        self.engine = engine
         self._stack = contextlib.ExitStack()
         self._gateway_stack = contextlib.ExitStack()
         self._gateway: Gateway | None = None
@@ -110,6 +113,7 @@ class EnvoyStack(abc.ABC):
                     fail_closed=self.fail_closed,
                     access_log=self._access_log,
                     usage_counters=self._access_log is not None,
+                    engine=self.engine,
                     edit=self._edit,
                 )
             )
@@ -149,8 +153,8 @@ class LocalStack(EnvoyStack):
 
     refunds = True
 
-    def __init__(self, edit: Edit = as_it_is, access_log: Path | None = None) -> None:
-        super().__init__(edit, access_log)
+    def __init__(self, edit: Edit = as_it_is, access_log: Path | None = None, engine: str = LUA) -> None:
+        super().__init__(edit, access_log, engine)
         self.now = time.time()
         self._embedded: EmbeddedRateLimit | None = None
         self._flow = threading.Event()

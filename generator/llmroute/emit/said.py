@@ -1,0 +1,17 @@
+"""What the filter says of a request, as a plain Envoy is asked for it.
+
+The Lua writes dynamic metadata. Envoy's wasm has no call for that; a property that it sets becomes filter state of that
+name, with ``wasm.`` before it.
+"""
+
+from __future__ import annotations
+
+from llmroute import names
+from llmroute.targets import WASM
+
+
+def said(engine: str, key: str) -> str:
+    """Envoy's command operator for what the filter of this engine says under ``key``."""
+    if engine == WASM:
+        return f"%FILTER_STATE(wasm.{key}:PLAIN)%"
+    return f"%DYNAMIC_METADATA({names.METADATA_NAMESPACE}:{key})%"
