@@ -177,6 +177,10 @@ check-equal-runs: $(STAMP) ## Check that the conformance suite says the same in 
 check-litellm: $(STAMP) ## Check the suite at a real LiteLLM, which is installed on first use (a minute, 750 MB)
 	@$(BIN)/python -m pytest e2e/test_litellm.py -m slow --enforce $(ARGS)
 
+.PHONY: check-documents
+check-documents: $(STAMP) ## Check what documents show and takes long: quickstart, site, policy tests, the suite's core
+	@$(BIN)/python -m pytest tests/cli/test_documents.py tests/cli/test_quickstart.py tests/cli/test_site.py tests/testing -m slow --enforce -n 2 $(ARGS)
+
 .PHONY: check-package
 check-package: $(STAMP) ## Check what is shipped: builds are reproducible, and the wheel works alone
 	@$(BIN)/python -m pytest tests/cli/test_packaging.py -m slow --enforce -n 2 $(ARGS)

@@ -72,6 +72,7 @@ def test_make_test_is_this_suite() -> None:
     assert "-m pytest" in done.stdout
 
 
+@pytest.mark.slow
 def test_make_bench_filter() -> None:
     """It measures the Lua and the Envoy."""
     command = ["make", "bench-filter", "QUICK=1"]
@@ -88,7 +89,18 @@ def redis_address() -> Iterator[str]:
         yield valkey.address
 
 
-@pytest.mark.parametrize("command", [c for c in commands() if c.startswith(".venv/bin/llmroute")])
+LONG = "--profile core"
+"""What a command says that takes half a minute: ``make check-documents`` runs it."""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(c, marks=[pytest.mark.slow] if LONG in c else [])
+        for c in commands()
+        if c.startswith(".venv/bin/llmroute")
+    ],
+)
 def test_the_commands_of_the_documents(command: str, tmp_path: Path, redis_address: str) -> None:
     """Run as they stand, on the README's policy with its Backend, which is the older one, too."""
     backend = (

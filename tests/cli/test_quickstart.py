@@ -64,6 +64,7 @@ def running(folder: Path, command: str) -> Iterator[tuple[str, str]]:
         process.communicate()
 
 
+@pytest.mark.slow
 def test_until_a_request_is_refused(folder: Path) -> None:
     """A free port in the place of each that the page names; everything else as it stands there."""
     check, explain, run, ask, why, status = [line for block in blocks("shell") for line in block.splitlines()]

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import ROOT
 
 FRONT = "# Front\n\nSee [the contents](docs/README.md).\n"
@@ -34,6 +36,7 @@ def build(folder: Path, page: str, **more: str) -> tuple[int, list[tuple[str, st
     return done.returncode, re.findall(r"^\S+?/(docs/.*): WARNING: (.*)$", done.stderr, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_what_is_wrong_fails_the_build(tmp_path: Path) -> None:
     """And nothing else does."""
     assert build(tmp_path, PAGE) == (0, [])

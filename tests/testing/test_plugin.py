@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.cli.test_documents import BLOCK
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +24,7 @@ def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.slow
 def test_the_tests_of_the_document(tmp_path: Path) -> None:
     """Each block is a test file beside the policy; the first has five lines, as the text says."""
     tests = [block for language, block in BLOCKS if language == "python"]
@@ -34,6 +37,7 @@ def test_the_tests_of_the_document(tmp_path: Path) -> None:
     assert f"{len(tests)} passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_example(tmp_path: Path) -> None:
     """Copied out of the repository, its tests pass."""
     shutil.copytree(EXAMPLE, tmp_path / "mine")
@@ -50,6 +54,7 @@ MISTAKES = {
 """In the example's policy: what takes the place of what."""
 
 
+@pytest.mark.slow
 def test_the_example_finds_mistakes(tmp_path: Path) -> None:
     """Policies that mean another thing fail its tests, each of them."""
     text = (EXAMPLE / "llmroute.yaml").read_text(encoding="utf-8")
