@@ -38,7 +38,8 @@ PROXY: Final = "proxy"
 RATELIMIT: Final = "ratelimit"
 REDIS: Final = "Redis"
 PARTS: Final = (PROXY, RATELIMIT, REDIS)
-_CALLS: Final = "cluster.ratelimit.upstream_rq_total"
+_CALLS: Final = "cluster.ratelimit.upstream_rq_completed"
+"""Those that are answered: Redis has had its commands by then."""
 Edit = Callable[[Plan, str], str]
 """From a plan and the bootstrap that llmroute makes of it to the one that is measured."""
 

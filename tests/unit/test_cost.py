@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -212,10 +214,20 @@ def test_what_linux_says_of_a_process() -> None:
     thread.start()
     thread.join()
     assert cpu_seconds(pid) - before > 0.02, "what a thread ran that has ended is not lost"
-    held = resident_mib(pid)
-    block = bytearray(b"x") * (64 << 20)
-    assert resident_mib(pid) - held > 50
-    assert len(block) == 64 << 20
+
+
+def test_what_a_process_holds() -> None:
+    """64 MiB more are 64 MiB more."""
+    program = "block = bytearray(b'x') * (%d << 20); print(flush=True); input()"
+    held = []
+    for size in (1, 65):
+        command = [sys.executable, "-c", program % size]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout
+            process.stdout.readline()
+            held.append(resident_mib(process.pid))
+            process.communicate(b"\n")
+    assert held[1] - held[0] == pytest.approx(64, abs=2)
 
 
 def test_a_process_that_has_ended_has_no_memory() -> None:
