@@ -21,6 +21,7 @@ from e2e.litellm.installation import environment
 from e2e.litellm.proxy import Around, LiteLLMProxy, Setting
 from e2e.litellm.translation import translate
 from e2e.stacks.tools import tool
+from llmroute import targets
 from llmroute.conformance.adapters.plain import plain_plan
 from llmroute.conformance.policies import header, limit, route, rule, text
 from llmroute.emit.envoy_static import LISTENER, EnvoyOptions, envoy_static
@@ -135,10 +136,13 @@ def direct(site: Site) -> Iterator[Gateway]:
 
 
 @contextlib.contextmanager
-def envoy(site: Site, edit: Edit, *, limits: bool = True) -> Iterator[Gateway]:
+def envoy(
+    site: Site, edit: Edit = lambda _, bootstrap: bootstrap, *, engine: str = targets.LUA, limits: bool = True
+) -> Iterator[Gateway]:
     """An Envoy of one worker on an edited bootstrap. Without ``limits`` it calls nobody."""
     anywhere = Endpoint(LOOPBACK, 0)
-    options = EnvoyOptions(listen=anywhere, admin=anywhere, ratelimit=Endpoint.parse(site.ratelimit.address))
+    ratelimit = Endpoint.parse(site.ratelimit.address)
+    options = EnvoyOptions(listen=anywhere, admin=anywhere, ratelimit=ratelimit, engine=engine)
     bootstrap = edit(site.plan, envoy_static(site.plan, options).text)
     with contextlib.ExitStack() as stack:
         process = stack.enter_context(EnvoyProcess(bootstrap, concurrency=1))
@@ -211,6 +215,7 @@ NATIVE: Final = Row(
     partial(envoy, edit=native),
     lambda load: TOKENS if load.usage or not load.streams else 0,
 )
-LUA: Final = Row("lua", "llmroute, Lua", partial(envoy, edit=lambda _, text: text), _reported)
-LITELLM: Final = Row("litellm", "LiteLLM", litellm, _reported, share=1 / 20, beside=True)
-ROWS: Final = (DIRECT, PLAIN, COUNTING, NATIVE, LUA, LITELLM)
+LUA: Final = Row("lua", "llmroute, Lua", envoy, _reported)
+WASM: Final = Row("wasm", "llmroute, wasm", partial(envoy, engine=targets.WASM), _reported)
+LITELLM: Final = Row("litellm", "LiteLLM", litellm, _reported, share=1 / 10, beside=True)
+ROWS: Final = (DIRECT, PLAIN, COUNTING, NATIVE, LUA, WASM, LITELLM)

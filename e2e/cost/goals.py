@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from e2e.cost import figures
-from e2e.cost.gateways import COUNTING, LITELLM, LUA, NATIVE, PLAIN, PROXY
+from e2e.cost.gateways import COUNTING, LITELLM, LUA, NATIVE, PLAIN, PROXY, WASM
 from e2e.cost.loads import ALONE, JSON
 from e2e.cost.raw import Raw
 from tools.spread import Spread, spread
+
+MET: Final = "met"
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
     """``most`` is what the median of ``figure`` may be; ``known``: whether a run has measured what it needs.
 
-    ``why``: what is known of the reason where it is missed.
+    ``why``: what is known of the reason where not every run is within it.
     """
 
     what: str
@@ -27,12 +29,13 @@ class Goal:
     known: Callable[[Raw], bool] = lambda _: True
     why: str = ""
 
-    def missed(self, figure: Spread) -> bool:
-        """Whether it is more than it may be."""
-        return figure.median > self.most
+    def verdict(self, figure: Spread) -> str:
+        """Whether it is met: by every run, by the median alone, or not."""
+        if figure.median > self.most:
+            return "**missed**"
+        return MET if figure.most <= self.most else "met by the median, not by every run"
 
 
-_WASM: Final = "wasm"
 _ROUTES: Final = 1000
 
 
@@ -67,8 +70,10 @@ GOALS: Final = (
         f"CPU of Envoy for a request, wasm to Envoy's own filters ({JSON.name})",
         "x",
         0.97,
-        _to_native(_WASM),
-        _has(_WASM),
+        _to_native(WASM.name),
+        _has(WASM.name),
+        "In such a profile the module, compiled by V8, has 4% of Envoy's samples, and about 5% are in parts of Envoy that the\n"
+        "others do not use: what calls it, and what it calls. With larger answers and bodies it takes less than Envoy's own.",
     ),
     Goal(
         f"CPU of Envoy, ratelimit and Redis to LiteLLM and Redis ({JSON.name})",
