@@ -163,7 +163,8 @@ def test_failures(tmp_path: Path) -> None:
     assert "plugin.py" not in said
     assert 'the fixture `gateway` needs a policy: mark the test with @pytest.mark.llmroute("policy.yaml")' in said
     assert f"{tmp_path}/none.yaml: No such file or directory\n" in said
-    assert len(re.findall(r"^bad\.yaml:\d+:\d+: error LR\d+: ", said, re.MULTILINE)) == 2
+    # With CI in the environment pytest says them in its summary, too.
+    assert len(set(re.findall(r"^bad\.yaml:\d+:\d+: error LR\d+: ", said, re.MULTILINE))) == 2
     assert "llmroute_gateway() needs the file of a policy: llmroute_gateway('policy.yaml')" in said
     shown = (
         "1. <alice asks gpt-4o-mini -> 200 admitted, remaining 100, charged 99 to limit 1>\n"
