@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.llmroute-setup
 TOOL := $(VENV)/.llmroute-tool
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/llmroute
-# Workers for the tests; half of them wait for a proxy at any time.
-WORKERS ?= 4
+# Workers for the tests; some of them wait for a proxy at any time.
+WORKERS ?= 3
 
 .PHONY: help
 help: ## Show this help
@@ -146,8 +146,8 @@ equality: tools ## Compare the local stack with the real Envoy Gateway, case by 
 wasm: $(STAMP) ## Build the filter's wasm module from its C: the same sources give the same bytes
 	@$(BIN)/python tools/build_wasm.py
 
-.PHONY: test-wasm
-test-wasm: $(STAMP) ## Run the filter's tests on the wasm module
+.PHONY: test-engines
+test-engines: $(STAMP) ## Run the filter's tests on Lua 5.1 and on the wasm module: make test has LuaJIT
 	@$(BIN)/python -m pytest tests/filters -m slow --enforce -n 2 $(ARGS)
 
 .PHONY: cuts

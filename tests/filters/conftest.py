@@ -1,4 +1,4 @@
-"""Every test of the filter runs on both Lua engines, and with ``-m slow`` on wasm (``make test-wasm``)."""
+"""Every test of the filter runs on LuaJIT, and with ``-m slow`` on Lua 5.1 and wasm (``make test-engines``)."""
 
 from __future__ import annotations
 
