@@ -164,7 +164,7 @@ check-services: $(STAMP) ## Check what happens to counters when Redis goes, how 
 
 .PHONY: check-suite
 check-suite: $(STAMP) ## Check the conformance suite: the command, and that a defect on purpose turns the right cases red
-	@$(BIN)/python -m pytest e2e/test_conformance_defects.py tests/cli/test_conformance.py -m slow --enforce -n 2 $(ARGS)
+	@$(BIN)/python -m pytest e2e/test_conformance_defects.py tests/cli/test_conformance.py tests/unit/conformance -m slow --enforce -n 2 $(ARGS)
 
 # How often `make check-equal-runs` runs the suite.
 RUNS ?= 20
@@ -218,7 +218,7 @@ bench: $(STAMP) ## Measure what limiting costs, through gateways side by side: Q
 .PHONY: check-bench
 check-bench: $(STAMP) ## Check that what measures them still does: a tiny load through every gateway but LiteLLM
 	@$(BIN)/python -m tools.fetch load ratelimit
-	@$(BIN)/python -m pytest e2e/test_cost.py -m slow --enforce $(ARGS)
+	@$(BIN)/python -m pytest e2e/test_cost.py tests/unit/test_bench.py -m slow --enforce $(ARGS)
 
 .PHONY: dist
 dist: $(STAMP) ## Build wheel and sdist in dist/: a commit gives the same bytes everywhere

@@ -41,6 +41,7 @@ def test_streams_one_after_the_other(machine: host.Machine) -> None:
     assert machine.memory_bytes == before
 
 
+@pytest.mark.slow
 def test_streams_at_a_time(machine: host.Machine) -> None:
     """300 take less than 8 KiB each, and as many later ones nothing more; those that leave first or last."""
     plugin = machine.plugin(host.configuration({"version": 1}))

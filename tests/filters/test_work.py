@@ -155,6 +155,7 @@ def test_rewritten_answers(counted: LuaEngine, name: str) -> None:
     assert_linear(counted, send(counted, name, UNASKED, 16384))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["a line without end", "deltas", "data lines without end", "endless usage", "messages"]
 )

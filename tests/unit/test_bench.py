@@ -14,6 +14,7 @@ BODY = b'{"model":"m","messages":["0123456789"]}'
 ANSWER = b'{"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}'
 
 
+@pytest.mark.slow
 def test_each_part_does_more_than_the_one_before() -> None:
     """All parts run without a fault; metadata is written by more and more of them, and the last is what ships."""
     writes = []

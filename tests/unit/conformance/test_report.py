@@ -94,6 +94,7 @@ def test_the_document(report: Report) -> None:
     assert "steps" not in other
 
 
+@pytest.mark.slow
 def test_two_runs_give_equal_reports_but_for_times() -> None:
     """Users, ports and marks are new in each; nothing of them is in a report."""
     cases = chosen([Profile.CORE])
