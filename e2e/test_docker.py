@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 POLICY = text(route(rule(limit(1000, unit="Day"))))
 OWNER = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell begins without it
 from e2e.stacks.compose_file import Service
 from e2e.stacks.containers import Project
 with Project() as project:
