@@ -179,7 +179,7 @@ check-litellm: $(STAMP) ## Check the suite at a real LiteLLM, which is installed
 
 .PHONY: check-documents
 check-documents: $(STAMP) ## Check what documents show and takes long: quickstart, site, policy tests, the suite's core
-	@$(BIN)/python -m pytest tests/cli/test_documents.py tests/cli/test_quickstart.py tests/cli/test_site.py tests/testing -m slow --enforce -n 2 $(ARGS)
+	@$(BIN)/python -m pytest tests/cli/test_documents.py tests/cli/test_quickstart.py tests/cli/test_site.py tests/testing tests/unit/test_cases_document.py -m slow --enforce -n 2 $(ARGS)
 
 .PHONY: check-package
 check-package: $(STAMP) ## Check what is shipped: builds are reproducible, and the wheel works alone

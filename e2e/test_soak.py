@@ -14,7 +14,7 @@ from e2e.stacks import Stack
 from e2e.stacks.local import LocalStack
 from llmroute.conformance.upstream import ScriptedUpstream
 
-PLAN = Plan(users=12, clients=8, seconds=4.0, restarts=0, quantity=1500, seed=20261128)
+PLAN = Plan(users=12, clients=8, seconds=3.0, restarts=0, quantity=1500, seed=20261128)
 
 
 def test_every_counter_is_the_ledgers(stack: Stack) -> None:

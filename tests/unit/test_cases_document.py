@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+pytestmark = pytest.mark.slow  # to look whether tests exist, all are collected
 ROOT: Final = Path(__file__).parent.parent.parent
 ORIGINAL: Final = [
     "Quickstart",
