@@ -54,9 +54,7 @@ def compile_policies(
     """Compile ``(file name, text)`` pairs, read as one stream, for ``target``."""
     read = _read(texts, stand_ins)
     findings, allowed = divide((*read.findings, *check(read.plan, target, read.documents)), read.comments)
-    artifacts = (
-        () if has_errors(findings) else emit(carried_out(read.plan, target), read.documents, target.target, options)
-    )
+    artifacts = () if has_errors(findings) else emit(carried_out(read.plan, target), read.documents, target, options)
     return Compiled(read.plan, artifacts, findings, allowed)
 
 

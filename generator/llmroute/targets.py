@@ -82,9 +82,12 @@ _ROWS: Final = (
 )
 
 
-def capabilities(target: str, version: str | None = None) -> Capabilities:
-    """The row of ``target``; of its newest proven version when none is given. KeyError if there is none."""
+def capabilities(target: str, version: str | None = None, engine: str = LUA) -> Capabilities:
+    """The row of ``target``, to run on ``engine``; of its newest proven version when none is given.
+
+    KeyError if there is none. An engine that it cannot have is a finding of ``check``.
+    """
     for row in reversed(_ROWS):
         if row.target == target and version in {None, row.version}:
-            return row
+            return dataclasses.replace(row, engine=engine)
     raise KeyError(f"{target} {version}")

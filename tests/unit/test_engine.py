@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import json
 from typing import Any
 
@@ -23,7 +22,7 @@ DOCUMENTS = (POLICY, backend("one"), backend("two"))
 
 def on_wasm(target: str) -> Capabilities:
     """A target that is to run the module."""
-    return dataclasses.replace(capabilities(target), engine=WASM)
+    return capabilities(target, engine=WASM)
 
 
 def test_envoy_gateway_has_no_wasm() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
@@ -40,8 +39,7 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
     files: Sequence[str], target: str, eg_version: str, engine: str, form: str, against: Sequence[str], fail_on: str
 ) -> None:
     """Say everything that is wrong with a policy, and what is likely not meant. Exits with 1 when there are errors."""
-    known = capabilities(target, eg_version if target == ENVOY_GATEWAY else None)
-    row = dataclasses.replace(known, engine=engine)
+    row = capabilities(target, eg_version if target == ENVOY_GATEWAY else None, engine)
     texts = read_all(files)
     judged = judge_policies(texts, row, against=_plan_of(against, row) if against else None)
     _say(judged, form, dict(texts))

@@ -50,11 +50,8 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
             "--access-log and --usage-counters are a plain Envoy's: for Envoy Gateway see docs/observability.md"
         )
     version = eg_version if target == ENVOY_GATEWAY else None
-    options = dataclasses.replace(
-        default_options(target), access_log=access_log, usage_counters=usage_counters, engine=engine
-    )
-    row = dataclasses.replace(capabilities(target, version), engine=engine)
-    compiled = compile_policies(read_all(files), row, options=options)
+    options = dataclasses.replace(default_options(target), access_log=access_log, usage_counters=usage_counters)
+    compiled = compile_policies(read_all(files), capabilities(target, version, engine), options=options)
     show(compiled.diagnostics, err=True)
     if has_errors(compiled.diagnostics):
         raise click.exceptions.Exit(FINDINGS)

@@ -65,7 +65,7 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
     if shown_at and ratelimit != _EMBEDDED:
         raise Usage("--status shows the embedded service; of another one say llmroute status --redis HOST:PORT")
     stand_ins = dict(_stand_in(u) for u in upstreams)
-    target = dataclasses.replace(capabilities(ENVOY), refunds=ratelimit == _EMBEDDED, engine=engine)
+    target = dataclasses.replace(capabilities(ENVOY, engine=engine), refunds=ratelimit == _EMBEDDED)
     compiled = compile_policies(read_all(files), target, stand_ins=stand_ins)
     show(compiled.diagnostics, err=True)
     if has_errors(compiled.diagnostics):

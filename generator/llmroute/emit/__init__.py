@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from llmroute.emit.artifact import Artifact
@@ -11,7 +12,7 @@ from llmroute.emit.gateway_stream import gateway_stream
 from llmroute.emit.ratelimit_config import ratelimit_config
 from llmroute.plan import Plan
 from llmroute.source import Document
-from llmroute.targets import COMPOSE, ENVOY_GATEWAY
+from llmroute.targets import COMPOSE, ENVOY_GATEWAY, Capabilities
 
 __all__ = ["Artifact", "EnvoyOptions", "default_options", "emit"]
 
@@ -22,12 +23,16 @@ def default_options(target: str) -> EnvoyOptions:
 
 
 def emit(
-    plan: Plan, documents: Sequence[Document], target: str, options: EnvoyOptions | None = None
+    plan: Plan, documents: Sequence[Document], target: Capabilities, options: EnvoyOptions | None = None
 ) -> tuple[Artifact, ...]:
-    """Every file of ``target`` for a plan without errors. The same input gives the same bytes."""
-    if target == ENVOY_GATEWAY:
+    """Every file of ``target`` for a plan without errors, with the filter on its engine.
+
+    The same input gives the same bytes.
+    """
+    if target.target == ENVOY_GATEWAY:
         return (gateway_stream(plan, documents),)
-    bootstrap = envoy_static(plan, options or default_options(target))
-    if target == COMPOSE:
+    options = options or default_options(target.target)
+    bootstrap = envoy_static(plan, dataclasses.replace(options, engine=target.engine))
+    if target.target == COMPOSE:
         return (compose(secret=bootstrap.secret), bootstrap, *ratelimit_config(plan))
     return (bootstrap, *ratelimit_config(plan))

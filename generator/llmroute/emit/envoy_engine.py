@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
 from typing import Any, Final
 
 from llmroute.emit.envoy_clusters import RATELIMIT_CLUSTER
@@ -15,13 +16,13 @@ from llmroute.emit.envoy_types import http_filter, typed
 from llmroute.emit.filter_context import filter_context
 from llmroute.emit.ratelimit_config import domain
 from llmroute.emit.settle import on_envoy
-from llmroute.plan import Plan, Route
+from llmroute.plan import Backend, Plan, Route
 from llmroute.render.lua import filter_source
 from llmroute.render.wasm import filter_module
 from llmroute.render.yaml import Block, Comment
 from llmroute.targets import WASM
 
-_LUA: Final = "envoy.filters.http.lua"
+LUA_FILTER: Final = "envoy.filters.http.lua"
 _WASM: Final = "envoy.filters.http.wasm"
 _TEXT: Final = "type.googleapis.com/google.protobuf.StringValue"
 """A Struct would reach the filter as protobuf, not as the JSON that it reads."""
@@ -35,26 +36,37 @@ def engine_filter(plan: Plan, engine: str) -> dict[str, Any]:
     """The entry of ``http_filters``."""
     if engine == WASM:
         return http_filter(_WASM, "wasm.v3.Wasm", {"config": _plugin(plan)})
-    return http_filter(_LUA, "lua.v3.Lua", {"default_source_code": {"inline_string": Block(filter_source())}})
+    return http_filter(LUA_FILTER, "lua.v3.Lua", {"default_source_code": {"inline_string": Block(filter_source())}})
 
 
 def engine_config(route: Route, engine: str) -> dict[str, Any]:
     """``typed_per_filter_config`` of the route's requests, for this filter."""
-    return {} if engine == WASM else {_LUA: typed("lua.v3.LuaPerRoute", {"filter_context": _context(route)})}
+    return {} if engine == WASM else {LUA_FILTER: typed("lua.v3.LuaPerRoute", {"filter_context": _context(route)})}
 
 
-def _names(route: Route) -> list[str]:
-    """What the Envoy routes of ``route`` are called: of each backend, without a named one, and before one is chosen."""
-    ends = [end for backend in route.backends for end in (backend.name, f"{backend.name}/unnamed")]
-    return [f"{domain(route)}/{end}" for end in (*ends, "undecided")]
+def route_name(route: Route, backend: Backend, *, named: bool) -> str:
+    """What Envoy calls the route to a backend, of requests that name it and of those that name none."""
+    return f"{domain(route)}/{backend.name}" + ("" if named else "/unnamed")
+
+
+def undecided_name(route: Route) -> str:
+    """What it calls that of requests whose backend is not chosen yet."""
+    return f"{domain(route)}/undecided"
 
 
 def _context(route: Route) -> dict[str, Any]:
     return filter_context(route, on_envoy(route, RATELIMIT_CLUSTER))
 
 
+def _names(route: Route) -> Iterator[str]:
+    """Of every route that Envoy may have of it."""
+    for backend in route.backends:
+        yield from (route_name(route, backend, named=named) for named in (True, False))
+    yield undecided_name(route)
+
+
 def _plugin(plan: Plan) -> dict[str, Any]:
-    contexts = [{"routes": _names(route), "context": _context(route)} for route in plan.routes]
+    contexts = [{"routes": list(_names(route)), "context": _context(route)} for route in plan.routes]
     return {
         "name": "llmroute",
         "vm_config": {

@@ -10,7 +10,7 @@ from llmroute import names
 from llmroute.emit.artifact import Artifact
 from llmroute.emit.charges import BEHIND_THE_CHECK
 from llmroute.emit.envoy_clusters import RATELIMIT_CLUSTER, TRUSTED_CA, Clusters, ratelimit_cluster, socket
-from llmroute.emit.envoy_engine import engine_config
+from llmroute.emit.envoy_engine import engine_config, route_name, undecided_name
 from llmroute.emit.envoy_filters import HttpFilters, route_config
 from llmroute.emit.envoy_identity import has_keys, identity_clusters, identity_config, identity_filters
 from llmroute.emit.filter_context import held_bytes
@@ -135,8 +135,8 @@ def _route(route: Route, backend: Backend, engine: str, *, named: bool) -> dict[
     }
     if any(e.tls for e in backend.endpoints):
         action["host_rewrite_literal"] = backend.endpoints[0].host
-    name = f"{domain(route)}/{backend.name}" + ("" if named else "/unnamed")
-    return _entry(route, name, match, action, route_config(route, backend, domain(route), engine))
+    config = route_config(route, backend, domain(route), engine)
+    return _entry(route, route_name(route, backend, named=named), match, action, config)
 
 
 def _undecided(route: Route, engine: str) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def _undecided(route: Route, engine: str) -> dict[str, Any]:
     direct response: Envoy would hold 1 MiB of the body for it, whatever the route says.
     """
     action = Comment("The filter names the backend by the model. Where it cannot, this is a 503.", {"cluster": NOBODY})
-    return _entry(route, f"{domain(route)}/undecided", {"prefix": "/"}, action, engine_config(route, engine))
+    return _entry(route, undecided_name(route), {"prefix": "/"}, action, engine_config(route, engine))
 
 
 def _entry(

@@ -49,8 +49,7 @@ def _rule(route: Route, backend: Backend) -> dict[str, Any]:
     if backend.port is not None:
         reference["port"] = backend.port
     rule: dict[str, Any] = {"matches": matches}
-    filters = [Comment(BEHIND_THE_CHECK, _UNPAID)] if admits(route) else []
-    filters += _named_as(backend)
+    filters = [*_unpaid(route), *_named_as(backend)]
     if filters:
         rule["filters"] = filters
     rule["timeouts"] = Comment("Envoy's default would cut a stream after 15 s.", {"request": _duration(route)})
@@ -58,14 +57,17 @@ def _rule(route: Route, backend: Backend) -> dict[str, Any]:
     return rule
 
 
-def _named_as(backend: Backend) -> list[Comment]:
+def _unpaid(route: Route) -> Iterator[Comment]:
+    if admits(route):
+        yield Comment(BEHIND_THE_CHECK, _UNPAID)
+
+
+def _named_as(backend: Backend) -> Iterator[Comment]:
     """A backend with TLS is elsewhere, and many of those serve by name. Envoy Gateway leaves the client's as it is."""
     hosts = {endpoint.host for endpoint in backend.endpoints if endpoint.tls and not endpoint.is_ip}
-    rewrite = [{"type": "URLRewrite", "urlRewrite": {"hostname": host}} for host in hosts if len(hosts) == 1]
-    return [
-        Comment("The name that the backend's certificate is for, not the one that the client called.", r)
-        for r in rewrite
-    ]
+    if len(hosts) == 1:
+        rewrite = {"type": "URLRewrite", "urlRewrite": {"hostname": hosts.pop()}}
+        yield Comment("The name that the backend's certificate is for, not the one that the client called.", rewrite)
 
 
 def _duration(route: Route) -> str:

@@ -10,8 +10,13 @@ from llmroute import names
 from llmroute.targets import WASM
 
 
+def state(key: str) -> str:
+    """What Envoy calls the filter state that the wasm sets under ``key``."""
+    return f"wasm.{key}"
+
+
 def said(engine: str, key: str) -> str:
     """Envoy's command operator for what the filter of this engine says under ``key``."""
     if engine == WASM:
-        return f"%FILTER_STATE(wasm.{key}:PLAIN)%"
+        return f"%FILTER_STATE({state(key)}:PLAIN)%"
     return f"%DYNAMIC_METADATA({names.METADATA_NAMESPACE}:{key})%"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from llmroute import names
-from llmroute.emit.said import said
+from llmroute.emit.said import said, state
 from llmroute.render.yaml import Comment
 from llmroute.targets import LUA, WASM
 
@@ -117,7 +117,7 @@ def usage_counters(engine: str = LUA) -> list[dict[str, Any]]:
 def _failed(engine: str) -> dict[str, Any]:
     """Requests in which something has failed in the filter."""
     if engine == WASM:
-        return _where(f"'wasm.{names.FILTER_ERROR}' in filter_state")
+        return _where(f"'{state(names.FILTER_ERROR)}' in filter_state")
     faults = {
         "filter": names.METADATA_NAMESPACE,
         "path": [{"key": names.FILTER_ERROR}],

@@ -35,14 +35,10 @@ class Counter:
         return f"limit {self.limit} ({self.words}){of}: {self.used} used"
 
 
-def before(plan: Plan, route: Route) -> int:
-    """How many limits of the policy stand before those of ``route``."""
-    return sum(len(list(each.limits())) for each in plan.routes[: plan.routes.index(route)])
-
-
 def limit_of(plan: Plan, route: Route, named: Named) -> int:
     """The limit's place in the policy, from 1."""
-    return before(plan, route) + named.place
+    before = plan.routes[: plan.routes.index(route)]
+    return sum(len(list(each.limits())) for each in before) + named.place
 
 
 def counters(plan: Plan, hits: Mapping[str, int], now: float) -> Iterator[Counter]:
