@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +13,7 @@ import redis
 
 from e2e.client import CHAT, wait_for
 from llmroute import names
+from llmroute.conformance.adapters.outage import ProcessOutage
 from llmroute.conformance.upstream import MARK_HEADER, ScriptedUpstream
 from llmroute.emit.envoy_static import LISTENER, EnvoyOptions, envoy_static
 from llmroute.emit.ratelimit_config import ratelimit_config
@@ -89,6 +88,4 @@ class Parts:
 
 def kill(process: ManagedProcess) -> None:
     """Kill it, as a crash would."""
-    os.kill(process.pid, signal.SIGKILL)
-    assert wait_for(lambda: process.exit_code is not None)
-    process.stop()
+    ProcessOutage(process).kill()

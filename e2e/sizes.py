@@ -6,6 +6,7 @@ UUIDs, 36 characters long.
 
 from __future__ import annotations
 
+import sys
 import time
 import uuid
 from collections.abc import Mapping
@@ -14,7 +15,6 @@ from typing import Any, Final
 import httpx
 import redis
 
-from e2e.client import wait_for
 from e2e.stacks.tools import tool
 from llmroute.conformance.policies import USERS, limit, route, rule, text, with_spec
 from llmroute.conformance.upstream import ScriptedUpstream
@@ -22,6 +22,7 @@ from llmroute.explain.counters import counters
 from llmroute.limiter import window
 from llmroute.local import services
 from llmroute.local.gateway import Gateway, serve
+from llmroute.local.settled import settle
 from llmroute.local.valkey import ValkeyProcess
 from llmroute.names import USER_HEADER
 from llmroute.pipeline import compile_policies
@@ -91,27 +92,21 @@ def _drive(gateway: Gateway, requests: int) -> None:
 
 def _seen(gateway: Gateway, client: redis.Redis) -> tuple[int, int]:
     """Calls and commands until now, once all that is under way has landed."""
-    seen: list[tuple[int, int]] = [(0, 0)]
-
-    def still() -> bool:
-        stats = httpx.get(f"{gateway.envoy.admin_url}/stats?filter=ratelimit.*upstream_rq_total$", trust_env=False).text
-        counted = client.info("commandstats")
-        commands = sum(counted.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("incrby", "expire"))
-        seen.append((sum(int(line.rpartition(" ")[2]) for line in stats.splitlines()), commands))
-        return seen[-1] == seen[-2]
-
-    assert wait_for(still), "it does not come to rest"
-    return seen[-1]
+    settle(gateway.envoy)
+    stats = httpx.get(f"{gateway.envoy.admin_url}/stats?filter=ratelimit.*upstream_rq_total$", trust_env=False).text
+    counted = client.info("commandstats")
+    commands = sum(counted.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("incrby", "expire"))
+    return sum(int(line.rpartition(" ")[2]) for line in stats.splitlines()), commands
 
 
 def main() -> None:
     """Print both tables."""
     for target in (ENVOY, ENVOY_GATEWAY):
         length, memory = bytes_of_a_counter(target)
-        print(f"{target}: a key of {length:.0f} bytes, {memory:.0f} bytes of memory for a counter")  # noqa: T201
+        sys.stdout.write(f"{target}: a key of {length:.0f} bytes, {memory:.0f} bytes of memory for a counter\n")
     for name, policy in POLICIES.items():
         calls, commands = for_a_request(policy)
-        print(f"{name}: {calls:.1f} calls, {commands:.1f} commands for a request")  # noqa: T201
+        sys.stdout.write(f"{name}: {calls:.1f} calls, {commands:.1f} commands for a request\n")
 
 
 if __name__ == "__main__":

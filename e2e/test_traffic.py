@@ -25,7 +25,7 @@ FOUND_WITHIN: Final = 100
 def on_the_local_stack(pytestconfig: pytest.Config) -> None:
     """The one whose time can be moved."""
     if pytestconfig.getoption("--stack") != LOCAL:
-        pytest.skip("for --stack local")
+        pytest.skip("missing capability: a clock that a test can turn (--stack local has one)")
 
 
 def drive(stack: LocalStack, examples: int, *phases: Phase) -> None:

@@ -1,8 +1,8 @@
 """Random traffic on random policies: a machine of hypothesis, whose every step is held against the reference limiter.
 
-What a limit means is said by ``llmroute.limiter.semantics``, and which limits a request meets by ``Drawn.subject``
-here; nothing of the compiler, the filter or the service is asked. After each step the gateway is at rest but for the
-answers that are held, so every counter is compared, and for equality.
+What a limit means is said by ``llmroute.limiter.semantics``, and which limits a request meets by ``Drawn.subject``;
+nothing of the compiler, the filter or the service is asked. After each step the gateway is at rest but for the answers
+that are held, so every counter is compared, and for equality.
 """
 
 from __future__ import annotations
@@ -11,88 +11,23 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 
 import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from e2e.drawn import ONE_MODEL, POLICIES, Drawn, Numbers, Subject, policy_of
 from llmroute import names
-from llmroute.conformance import policies
 from llmroute.conformance.adapters.local import LocalStack
 from llmroute.conformance.case import HELLO, Request
 from llmroute.conformance.exchange import WITHIN, Sender, read_bytes, wait_for
-from llmroute.conformance.policies import USERS, header
 from llmroute.conformance.rows import SSE, STREAM, UNASKED, data, delta, usage
 from llmroute.conformance.together import Flight
 from llmroute.conformance.upstream import Chunk, Script
 from llmroute.limiter.semantics import PolicyLimit, ReferenceLimiter
-from llmroute.limiter.window import Unit
 from llmroute.local.settled import settle
 from llmroute.testing.clock import BEGIN
 from llmroute.testing.counters import counters
-
-EACH_MODEL: Final = header(names.MODEL_HEADER, "Distinct")
-ONE_MODEL: Final = "model-a"
-LEVELS: Final[Mapping[str, list[dict[str, Any]]]] = {
-    "all": [],
-    "user": [*USERS],
-    "one model": [header(names.MODEL_HEADER, "Exact", ONE_MODEL)],
-    "each model": [EACH_MODEL],
-    "user and one model": [header(names.MODEL_HEADER, "Exact", ONE_MODEL), *USERS],
-    "user and each model": [EACH_MODEL, *USERS],
-}
-"""The headers of a rule."""
-Kind = Literal["Request", "Total", "Prompt", "Completion"]
-Subject = tuple[tuple[str, str], ...]
-"""The values that a counter is of, by the names of their headers."""
-Numbers = tuple[int, int, int]
-"""Tokens of prompt, of completion, and in total, which need not be their sum."""
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A limit as it was drawn."""
-
-    level: str
-    kind: Kind
-    quantity: int
-    unit: Unit
-    shadow: bool
-
-    def spec(self) -> dict[str, Any]:
-        """As a policy has it."""
-        more: dict[str, Any] = {"shadow": True} if self.shadow else {}
-        if self.kind == "Request":
-            return policies.limit(self.quantity, "Request", self.unit.name.capitalize(), **more)
-        return policies.limit(self.quantity, "Token", self.unit.name.capitalize(), token=self.kind, **more)
-
-    def subject(self, user: str, model: str) -> Subject | None:
-        """Whose counter a request moves; None for one that the limit is not about."""
-        if "one model" in self.level and model != ONE_MODEL:
-            return None
-        who = ((names.USER_HEADER, user),) if "user" in self.level else ()
-        what = ((names.MODEL_HEADER, model),) if "each model" in self.level else ()
-        return tuple(sorted((*who, *what)))
-
-    @property
-    def shadow_of_requests(self) -> bool:
-        """It counts as limits of tokens do, when an answer ends."""
-        return self.shadow and self.kind == "Request"
-
-    @property
-    def never_admits(self) -> bool:
-        """A limit of no tokens: as its counter never moves otherwise, its check costs 1."""
-        return self.quantity == 0 and not self.shadow and self.kind != "Request"
-
-    def meant(self, name: str) -> PolicyLimit:
-        """In the reference's words, for one counter."""
-        at_once = self.kind == "Request" and not self.shadow
-        return PolicyLimit(name, "Request" if at_once else "Token", self.quantity, self.unit, self.shadow)
-
-    def amount(self, numbers: Numbers) -> int:
-        """What an answer costs that has ended."""
-        return {"Request": 1, "Prompt": numbers[0], "Completion": numbers[1], "Total": numbers[2]}[self.kind]
-
 
 Met = tuple[tuple[Drawn, PolicyLimit], ...]
 """The limits that a request meets."""
@@ -108,26 +43,10 @@ class Held:
     numbers: Numbers
 
 
-LIMITS: Final = st.builds(
-    Drawn,
-    level=st.sampled_from(list(LEVELS)),
-    kind=st.sampled_from(("Request", "Total", "Prompt", "Completion")),
-    quantity=st.integers(0, 12),
-    unit=st.sampled_from((Unit.SECOND, Unit.MINUTE, Unit.HOUR, Unit.DAY)),
-    shadow=st.sampled_from((False, False, False, True)),
-)
-POLICIES: Final = st.tuples(st.lists(LIMITS, min_size=1, max_size=4), st.lists(LIMITS, max_size=2))
-"""Limits of a backend, and of all backends."""
 WHO: Final = st.sampled_from(("amy", "ben", None))
 MODELS: Final = st.sampled_from((ONE_MODEL, "model-b"))
 NUMBERS: Final = st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 9))
 PAUSES: Final = st.sampled_from((0.25, 1.0, 20.0, 60.0, 3600.0, 86400.0))
-
-
-def policy_of(of_backend: list[Drawn], of_all: list[Drawn]) -> str:
-    """The LLMRoute: each limit in a rule of its own."""
-    rules, more = ([policies.rule(d.spec(), headers=LEVELS[d.level]) for d in each] for each in (of_backend, of_all))
-    return policies.text(policies.with_spec(policies.route(*rules), more))
 
 
 class Traffic(RuleBasedStateMachine):

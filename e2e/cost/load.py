@@ -7,7 +7,6 @@ import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from e2e.cost.loads import Load
@@ -106,8 +105,3 @@ def holding(url: str, streams: int, users: str) -> Iterator[None]:
 
 def _arguments(url: str, answer: str, connections: int, users: str) -> list[str]:
     return ["-url", url, "-answer", answer, "-connections", str(connections), "-users", users]
-
-
-def sources() -> Path:
-    """Where the program's sources are."""
-    return Path(__file__).parents[2] / "tools" / "load"

@@ -41,7 +41,7 @@ class Load:
 
 _REQUESTS: Final = {"json 1024": 1200, "json 16384": 800, "sse 64": 800, "sse 1000": 64}
 _BIG: Final = 200 * KIB
-JSON: Final = Load("json 1024", 8, KIB, usage=True, requests=1200)
+JSON: Final = Load("json 1024", 8, KIB, usage=True, requests=_REQUESTS["json 1024"])
 ALONE: Final = Load("sse 64", 1, KIB, usage=True, requests=2000)
 """One client, one stream after the other: where added time is the gateway's and no queue's."""
 

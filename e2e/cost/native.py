@@ -7,12 +7,12 @@ from typing import Any, Final
 import yaml
 
 from llmroute import names
+from llmroute.emit.envoy_engine import LUA_FILTER
 from llmroute.emit.envoy_rate_limits import chain
 from llmroute.emit.envoy_types import RATELIMIT
 from llmroute.plan import Plan
 from llmroute.render.yaml import dump
 
-_LUA: Final = "envoy.filters.http.lua"
 _EXTENSIONS: Final = "type.googleapis.com/envoy.extensions"
 _NAMESPACE: Final = "native"
 
@@ -41,12 +41,13 @@ def _edited(bootstrap: str, readers: list[dict[str, Any]], limits: list[dict[str
     document: dict[str, Any] = yaml.safe_load(bootstrap)
     (listener,) = document["static_resources"]["listeners"]
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
-    (filters,) = [manager["http_filters"]]
-    kept = [each for each in filters if each["name"] != _LUA and (limits or each["name"] != RATELIMIT)]
+    kept = [
+        each for each in manager["http_filters"] if each["name"] != LUA_FILTER and (limits or each["name"] != RATELIMIT)
+    ]
     manager["http_filters"] = [*readers, *kept]
     for route in manager["route_config"]["virtual_hosts"][0]["routes"]:
         config = route["typed_per_filter_config"]
-        del config[_LUA]
+        del config[LUA_FILTER]
         if limits:
             config[RATELIMIT]["rate_limits"] = limits
         else:

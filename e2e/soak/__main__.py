@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from e2e.soak.driver import Plan, soak
+from e2e.soak.driver import soak
 from e2e.soak.page import page, summary
+from e2e.soak.plan import Plan
 from e2e.stacks.protocol import Unavailable
 from e2e.stacks.standalone import StandaloneStack
 

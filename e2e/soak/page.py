@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from e2e.soak.driver import REFUSED, Soaked
+from e2e.soak.driver import Soaked
 from e2e.soak.traffic import DEEDS
+from llmroute.conformance.case import REFUSED
 from tools.pins import pins
 
 _HEAD = """\

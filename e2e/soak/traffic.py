@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -85,10 +84,6 @@ def _failed(random: Random) -> Script:
     return Script(status=500, headers=_JSON, body=body)
 
 
-def _silent(random: Random) -> Script:  # noqa: ARG001 as every deed is made
-    return Script(break_after=Break("request"))
-
-
 def _untold(random: Random) -> Script:
     return Script(usage="absent", deltas=random.randint(0, 30))
 
@@ -103,10 +98,5 @@ DEEDS: Final = (
     Deed("upstream breaks off after the usage", 3, _broken_after_usage, stream=True, asked=True, cut=True),
     Deed("upstream breaks off before the usage", 2, _broken_before_usage, stream=True, cut=True),
     Deed("upstream says 500", 4, _failed, status=500),
-    Deed("upstream closes without an answer", 1, _silent, status=503),
+    Deed("upstream closes without an answer", 1, lambda _: Script(break_after=Break("request")), status=503),
 )
-
-
-def messages(words: str = WORDS) -> str:
-    """The messages of a request, as they stand in it."""
-    return json.dumps([{"role": "user", "content": words}])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
+import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 import redis
 
+from llmroute.conformance.adapters.outage import ProcessOutage
 from llmroute.local.valkey import ValkeyProcess
 
 _WITHIN: Final = 5.0
@@ -18,15 +18,19 @@ _WITHIN: Final = 5.0
 
 
 class Counters:
-    """Runs the Valkey while the ``with`` block lasts; with a ``folder`` it writes every count to disk there."""
+    """Runs the Valkey while the ``with`` block lasts. ``durable``: every count is on disk, and outlives a crash."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
         self._exits = contextlib.ExitStack()
-        self._valkey = ValkeyProcess(folder, persist=folder is not None)
+        self._durable = durable
+        self._valkey = ValkeyProcess()
         self._client: Any = None  # redis types its commands for both its clients, the asynchronous one too
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as exits:
+            if self._durable:
+                folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="llmroute-counters-")))
+                self._valkey = ValkeyProcess(folder, persist=True)
             exits.enter_context(self._valkey)
             host, _, port = self._valkey.address.rpartition(":")
             self._client = exits.enter_context(redis.Redis(host=host, port=int(port), socket_timeout=_WITHIN))
@@ -47,11 +51,9 @@ class Counters:
         """A counter by its full key; 0 where nothing was counted."""
         return int(self._client.get(key) or 0)
 
-    def crash(self) -> None:
-        """It is killed and starts again, on what is on disk."""
-        os.kill(self._valkey.pid, signal.SIGKILL)
-        self._valkey.stop()
-        self._valkey.start()
+    def outage(self) -> ProcessOutage:
+        """Of the Valkey."""
+        return ProcessOutage(self._valkey)
 
     def reset(self) -> None:
         """Forget every count."""

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -60,8 +58,7 @@ class StandaloneStack:
         if taken := [str(port) for port in PORTS if not port_is_free("0.0.0.0", port)]:
             raise Unavailable(f"Envoy Gateway needs ports that are taken: {', '.join(taken)}")
         self.upstream = ScriptedUpstream()
-        self._counters = Counters()
-        self._durable = durable
+        self._counters = Counters(durable=durable)
         self._stack = contextlib.ExitStack()
         self._gateway_stack = contextlib.ExitStack()
         self._home = Path()
@@ -80,8 +77,6 @@ class StandaloneStack:
             self._home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmroute-standalone-")))
             make_home(self._programs["envoy-gateway"], self._home, pins()["ENVOY"])
             stack.enter_context(self.upstream)
-            if self._durable:
-                self._counters = Counters(self._home / "counters")
             stack.enter_context(self._counters)
             stack.push(self._gateway_stack)
             self._stack = stack.pop_all()
@@ -117,15 +112,14 @@ class StandaloneStack:
 
     def _kill_counters(self) -> None:
         """And ratelimit: it fails a call on each connection that it kept (docs/operations.md)."""
-        with killed(self.outage()):
-            self._counters.crash()
+        with killed(self.outage()), killed(self._counters.outage()):
+            pass
 
     def _kill_gateway(self) -> None:
         assert self._gateway
         assert self._ratelimit
-        os.killpg(self._gateway.pid, signal.SIGKILL)
-        self._gateway.stop()
-        self._gateway.start()
+        with killed(ProcessOutage(self._gateway)):
+            pass
         self._wait_until_in_force(self._gateway, self._written)
         self._ratelimit.wait_until_wanted()
 
