@@ -131,7 +131,8 @@ install-example: doctor ## Apply an example to the current cluster, if it lacks 
 	@set -o pipefail; $(BIN)/llmroute generate manifests/examples/$(NAME)/llmroute.yaml | $(KUBECTL) apply -f -
 
 .PHONY: soak
-soak: tools ## Ten minutes on Envoy Gateway, parts killed; in the end every counter is the ledger's: ARGS="--page" writes docs/reliability.md
+soak: $(STAMP) ## Ten minutes on Envoy Gateway, parts killed; in the end every counter is the ledger's: ARGS="--page" writes docs/reliability.md
+	@$(BIN)/python -m tools.fetch envoy-gateway ratelimit >&2
 	@$(BIN)/python -m e2e.soak $(ARGS)
 
 CASES := e2e/test_original_cases.py e2e/test_headers.py e2e/test_charges.py e2e/test_streams.py e2e/test_bypasses.py
@@ -185,6 +186,7 @@ check-documents: $(STAMP) ## Check what documents show and takes long: quickstar
 check-package: $(STAMP) ## Check what is shipped: builds are reproducible, and the wheel works alone
 	@$(BIN)/python -m pytest tests/cli/test_packaging.py -m slow --enforce -n 2 $(ARGS)
 
+# Policies of `make properties`: N= as it was said, which below has another default.
 EXAMPLES := $(or $(N),200)
 
 .PHONY: properties
@@ -203,7 +205,6 @@ SECONDS ?= 60
 
 .PHONY: wasm-fuzz
 wasm-fuzz: $(STAMP) ## Hunt in the wasm filter's C for memory that is misused (needs clang): SECONDS=60
-	@tools/clang.sh
 	@$(BIN)/python -m tools.wasm_fuzz --seconds $(SECONDS)
 
 .PHONY: bench-filter

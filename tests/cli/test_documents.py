@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from e2e.cost.gateways import ROWS
 from llmroute.cli.app import _COMMANDS
 from llmroute.local.valkey import ValkeyProcess
 from llmroute.names import API_VERSION
@@ -80,6 +81,16 @@ def test_make_bench_filter() -> None:
     assert done.returncode == 0, done.stderr
     names = {line.partition("  ")[0] for line in done.stdout.splitlines()}
     assert {"request, chat of 78 bytes", "kept of a 50 MB stream", "Envoy, the same to plain proxying"} <= names
+
+
+@pytest.mark.slow
+def test_make_bench() -> None:
+    """It measures every gateway, LiteLLM too, and says what is aimed at."""
+    command = ["make", "bench", "QUICK=1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "## Goals" in done.stdout
+    assert {f"| {row.name} | {row.title} |" for row in ROWS} <= set(done.stdout.splitlines())
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,9 @@ from llmroute.conformance.upstream import ScriptedUpstream
 from llmroute.pipeline import compile_policies
 from llmroute.targets import ENVOY_GATEWAY, capabilities
 from tests.cli.conftest import ROOT
+from tests.cli.test_documents import BLOCK
 
 TEXT = (ROOT / "docs/quickstart.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks(language: str) -> list[str]:

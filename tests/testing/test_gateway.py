@@ -190,9 +190,8 @@ def test_another_header_for_users(served: Serve) -> None:
     assert gateway.ask(user="blue").admitted
 
 
-def test_what_does_not_come_to_rest(served: Serve, tmp_path: Path) -> None:
+def test_what_does_not_come_to_rest(served: Serve) -> None:
     """A stream that is held is under way, and who waits for its end is told so; when it is let go all is at rest."""
-    del tmp_path
     gateway = served(per_user(10))
     stack = gateway._stack  # noqa: SLF001 the upstream is nobody's who asks in turn
     held = threading.Thread(target=gateway.ask, kwargs={"user": "a", "tokens": 7, "script": Script(hold="it")})

@@ -109,7 +109,7 @@ def answer(random: Random, target: str) -> Case:
     if random.random() < 0.02:
         headers.append(("content-encoding", random.choice(("gzip", "identity"))))
     known: dict[str, JSON] = dict.fromkeys(_ZERO, 0)
-    known |= {"usage_source": "none", "model": "m", "prompt_estimate": 1 + random.randrange(50)}
+    known |= {"usage_source": "none", "model": "m", "prompt_estimate": random.randrange(50)}
     if random.random() < 0.6:
         known["forced_usage"] = True
     if random.random() < 0.05:

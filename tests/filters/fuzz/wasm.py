@@ -27,8 +27,12 @@ class FuzzedWasm:
         self._plugin = self._machine.plugin(json.dumps({"contexts": contexts}))
 
     def takes(self, case: Case) -> bool:
-        """Whether a request leads to what is known: on a path that counts tokens nobody is made to ask for usage."""
-        return not (case.known.get("forced_usage") and case.known.get("unestimated"))
+        """Whether a request leads to what is known.
+
+        On a path that counts tokens nobody is made to ask for usage, and a prompt of at least a quote is a token.
+        """
+        asked_and_counted = case.known.get("forced_usage") and case.known.get("unestimated")
+        return not asked_and_counted and case.known.get("prompt_estimate") != 0
 
     def run(self, cases: Sequence[Case]) -> list[Outcome]:
         """What comes of each."""
