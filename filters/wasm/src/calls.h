@@ -1,0 +1,15 @@
+// calls: what a stream asks the rate limit service itself, for which it waits: the check and booking of a prompt
+// (`admission.mode: PrepaidPrompt`), and the charge of an answer before its end (`settle: Sync`).
+#ifndef CALLS_H
+#define CALLS_H
+
+#include "stream.h"
+
+// Admits the request and books its prompt, where the route has the filter do that. Says whether it has to wait.
+bool calls_prepay(Stream *stream, const Headers *headers);
+// Charges the answer now, where the route wants that. Says whether the piece in hand has to wait.
+bool calls_book(Stream *stream);
+// The call under way has come back, or nobody waits for it any more.
+void calls_forget(Stream *stream);
+
+#endif
