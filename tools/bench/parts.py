@@ -41,30 +41,34 @@ _NO_ANSWER: Final = Cut("request: the rest", "filter", "function envoy_on_respon
 # In the order in which a request meets them. In the first ones no answer is looked at.
 REQUEST: Final = (
     Cut("nothing but the entry points", "filter", "function envoy_on_request(handle)\n"),
-    Cut("request: context", "filter", "guard(handle, context.request, handle) or context.none()\n"),
+    Cut("request: context", "filter", "guard(handle, context.of, handle) or context.none(), {}\n"),
     Cut("request: metadata set to its defaults", "filter", "  guard(handle, meter.default, handle)\n"),
     Cut("request: headers and path", "filter", "  guard(handle, settle_all, headers, route.defaults)\n"),
     Cut("request: the body handed over", "filter", "    local buffer = not size and handle:body() or nil\n"),
-    Cut("request: the body read, its model told", "filter", "    guard(handle, read, handle, route, buffer, size)\n"),
+    Cut(
+        "request: the body read, its model told",
+        "filter",
+        "    guard(handle, read, handle, route, asked, buffer, size)\n",
+    ),
     _NO_ANSWER,
 )
 ANSWER: Final = (
     Cut(
         "answer: metadata and limit headers read",
         "response",
-        "  local kind = own(handle, headers, status, seen, known)\n",
+        "  local kind = own(route, headers, status, seen, known)\n",
         "do return {} end\n",
     ),
     Cut(
         "answer: context, meter, reader",
         "response",
-        "  local self = reader(handle, headers, known)\n",
+        "  local self = reader(route, headers, known)\n",
         "do return {} end\n",
     ),
     Cut(
         "answer: the estimate",
         "response",
-        "  local self = reader(handle, headers, known)\n  self.meter:write(handle)\n",
+        "  local self = reader(route, headers, known)\n  self.meter:write(handle)\n",
         "do return {} end\n",
     ),
     Cut(

@@ -20,12 +20,12 @@ local function set_bytes(buffer, content)
   buffer:setBytes(content)
 end
 
--- What is known before the body: the API, how the path ends, the model that it names.
-local function locate(handle, headers, route)
+-- What is known before the body, to be noted in `asked`: the API, how the path ends, the model that it names.
+local function locate(handle, headers, route, asked)
   local ends, in_path = path.read(headers:get(":path") or "")
-  route.ends, route.in_path, route.api = ends, in_path, request.api(ends)
-  if route.api ~= "openai" then
-    meter.set(handle, "api", route.api)
+  asked.ends, asked.in_path, asked.api = ends, in_path, request.api(ends)
+  if asked.api ~= "openai" then
+    meter.set(handle, "api", asked.api)
   end
   if route.costs[1] then
     meter.no_costs(handle, route.costs)
@@ -49,9 +49,9 @@ local function oversized(headers, limit)
 end
 
 -- `size` is that of a body that was not held.
-local function read(handle, route, buffer, size)
+local function read(handle, route, asked, buffer, size)
   local headers = handle:headers()
-  local ends, in_path = route.ends, route.in_path
+  local ends, in_path = asked.ends, asked.in_path
   local model, estimate, rewritten, forced, longest
   if request.counts(ends) then
     meter.set(handle, "unestimated", true)
@@ -61,8 +61,7 @@ local function read(handle, route, buffer, size)
   else
     local kind = headers:get("content-type") or ""
     local body = buffer and bytes(buffer) or ""
-    model, estimate, rewritten, forced, longest =
-      request.read(body, ends, in_path, kind, handle, route.max_tokens)
+    model, estimate, rewritten, forced, longest = request.read(body, ends, in_path, kind, route)
   end
   header.set(headers, route.model_header, model)
   meter.asked(handle, model, estimate)
@@ -91,17 +90,17 @@ local function misplaced(handle, route, metered)
   end
   local headers = handle:headers()
   local model = metered and headers:get(route.model_header) or nil
-  return backends.choose(headers, name, context.backends(handle), model)
+  return backends.choose(headers, name, route.backends, model)
 end
 
 -- Answers the request. Envoy never comes back from here, and so it has to be outside of pcall.
-local function refuse(handle, route, status, kind, message)
+local function refuse(handle, api, status, kind, message)
   local headers = { [":status"] = status, ["content-type"] = "application/json" }
-  handle:respond(headers, errors.body(route.api, kind, message))
+  handle:respond(headers, errors.body(api, kind, message))
 end
 
 -- Admits the request and books its prompt, where the route has the filter do that.
-local function prepay(handle, route)
+local function prepay(handle, route, api)
   local call = guard(handle, prepaid.prepare, handle, route.prepay)
   if not call then
     return
@@ -113,7 +112,7 @@ local function prepay(handle, route)
       guard(handle, prepaid.note, handle, call, ask(handle, prepaid.book, call))
     end
   elseif goes == false then
-    local reply = guard(handle, prepaid.refusal, handle, call, route.api)
+    local reply = guard(handle, prepaid.refusal, route.limits, handle, call, api)
     if reply then
       handle:respond(reply.headers, reply.body)
     end
@@ -121,7 +120,7 @@ local function prepay(handle, route)
 end
 
 function envoy_on_request(handle)
-  local route = guard(handle, context.request, handle) or context.none()
+  local route, asked = guard(handle, context.of, handle) or context.none(), {}
   -- A check whose hits nobody has set is passed over.
   guard(handle, hold.set, handle, route.holds, 0, route.max_tokens)
   guard(handle, meter.default, handle)
@@ -131,27 +130,27 @@ function envoy_on_request(handle)
   if route.prepay then
     guard(handle, prepaid.cover, headers, route.prepay)
   end
-  guard(handle, locate, handle, headers, route)
+  guard(handle, locate, handle, headers, route, asked)
   if not identified(handle, headers, route) then
-    return refuse(handle, route, "401", "unidentified", identity.UNKNOWN)
+    return refuse(handle, asked.api, "401", "unidentified", identity.UNKNOWN)
   end
   guard(handle, settle_all, headers, route.defaults)
   local metered = not UNMETERED[headers:get(":method") or ""]
   if metered then
     local size = guard(handle, oversized, headers, route.body_limit)
     local buffer = not size and handle:body() or nil
-    guard(handle, read, handle, route, buffer, size)
+    guard(handle, read, handle, route, asked, buffer, size)
   else
     guard(handle, meter.set, handle, "unmetered", true)
     guard(handle, hold.set, handle, route.holds, 0, 0)
   end
   local why = guard(handle, misplaced, handle, route, metered)
   if why then
-    return refuse(handle, route, "404", "no_model", why)
+    return refuse(handle, asked.api, "404", "no_model", why)
   end
   guard(handle, settle.note, handle, route.settle)
   if metered and route.prepay then
-    prepay(handle, route)
+    prepay(handle, route, asked.api)
   end
 end
 

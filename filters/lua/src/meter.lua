@@ -182,7 +182,7 @@ local function finish(self, handle)
 end
 
 -- A meter for one answer to a request of which the metadata says `known`. What the `route` says is what
--- `context.answer` gives.
+-- `context.of` gives.
 function meter.new(route, known)
   return {
     policy = route.usage,

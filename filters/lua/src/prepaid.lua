@@ -63,9 +63,9 @@ function prepaid.judge(call, headers, body)
   return not (told and told.over)
 end
 
--- What a request gets that does not go on, as `headers` and a `body`.
-function prepaid.refusal(handle, call, api)
-  local list, told = context.limits(handle), call.told
+-- What a request gets that does not go on, as `headers` and a `body`. `list`: the limits of the route.
+function prepaid.refusal(list, handle, call, api)
+  local told = call.told
   local headers, body = limits.refusal(list[told.of], told, meter.get(handle).model or "unknown", api)
   headers[":status"] = "429"
   return { headers = headers, body = body }
@@ -93,7 +93,7 @@ end
 
 -- For a request that goes on: what the answer will say, and the call that books its prompt; nil when nothing
 -- is booked.
-function prepaid.admit(handle, call, weights)
+function prepaid.admit(handle, call, sums)
   local known, route, told = meter.get(handle), call.route, call.told
   header.set(handle:headers(), route.header, PREPAID)
   if told then
@@ -102,7 +102,7 @@ function prepaid.admit(handle, call, weights)
     meter.set(handle, "told_reset", told.reset)
   end
   local tokens = not known.unestimated and known.prompt_estimate or 0
-  local sums, charges = costs.new(weights), {}
+  local charges = {}
   for i = 1, #call.charges do
     local charge = call.charges[i]
     local paid = charge.known and charge.limit.paid

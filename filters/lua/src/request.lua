@@ -120,19 +120,18 @@ function request.counts(ends)
 end
 
 -- The model (or "unknown"), the estimate of the prompt in tokens, the body to send instead, or nil, whether
--- that asks for usage, and with `most` how many tokens the answer may have then, where that is known. The
+-- that asks for usage, and how many tokens the answer may have then, where the `route` bounds them. The
 -- path says how it `ends` and which model is `in_path`: the upstream goes by that one, whatever the body
--- says. `kind` is the content type. The context of `handle` says whether usage is asked for; `most`, if there
--- is one, is how many tokens the answer may have.
-function request.read(body, ends, in_path, kind, handle, most)
-  local found = FOUND
+-- says. `kind` is the content type.
+function request.read(body, ends, in_path, kind, route)
+  local found, most = FOUND, route.max_tokens
   local start = json.document(body, WANTED, found)
   local name = in_path and named(in_path) or in_body(body, start, found, kind)
   if not start then
     return name, ceil(#body / 4), nil, false
   end
   local list, forced, longest = nil, false, nil
-  if found.from.stream and request.streams(ends) and context.forces(handle) then
+  if found.from.stream and request.streams(ends) and route.forces then
     list = {}
     forced = with_usage(list, body, start, found)
   end

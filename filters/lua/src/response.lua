@@ -17,8 +17,7 @@ local function kind_of(headers)
 end
 
 -- What reads this answer: a meter, and for plain ones what can tell its events.
-local function reader(handle, headers, known)
-  local route = context.answer(handle)
+local function reader(route, headers, known)
   local self = {
     meter = meter.new(route, known),
     sink = nil, -- is told what the answer says
@@ -69,19 +68,19 @@ local function decide(self, body)
 end
 
 -- What the proxy itself answered: refused, unavailable, unidentified or forbidden; nil when an upstream did.
-local function own(handle, headers, status, seen, known)
+local function own(route, headers, status, seen, known)
   if limits.refused(headers, status, seen) then
     return "refused"
   end
   local asked = next(known) ~= nil
   -- Nobody asks the service where there are no limits, or where this filter has.
   local away = asked and not known.told_of and errors.away(headers, status, seen)
-  return away and #context.limits(handle) > 0 and away or errors.denied(headers, status, asked)
+  return away and #route.limits > 0 and away or errors.denied(headers, status, asked)
 end
 
 -- At the headers. Gives what to do with the rest: nothing, `refusal`, or a reader with a `meter`.
 function response.open(handle)
-  local known = meter.get(handle)
+  local known, route = meter.get(handle), context.of(handle)
   if known.usage_source == nil then
     -- An answer from before the filter saw the request.
     meter.default(handle)
@@ -89,7 +88,7 @@ function response.open(handle)
   local headers = handle:headers()
   local status = tonumber(headers:get(":status") or "") or 0
   local seen = limits.take(headers)
-  local kind = own(handle, headers, status, seen, known)
+  local kind = own(route, headers, status, seen, known)
   if kind then
     return { refusal = { kind = kind, status = status, seen = seen } }
   end
@@ -97,10 +96,9 @@ function response.open(handle)
   if status ~= 429 then
     if known.told_of then
       seen = { remaining = known.told_left, reset = known.told_reset }
-      local list = context.limits(handle)
-      limit = list[known.told_of]
+      limit = route.limits[known.told_of]
     elseif seen then
-      limit = limits.find(context.limits(handle), seen)
+      limit = limits.find(route.limits, seen)
     end
   end
   if limit then
@@ -109,7 +107,7 @@ function response.open(handle)
   if status < 200 or status > 299 or known.unmetered then
     return {}
   end
-  local self = reader(handle, headers, known)
+  local self = reader(route, headers, known)
   self.meter:write(handle)
   return self
 end
@@ -124,7 +122,7 @@ function response.refuse(handle, reply, body)
   elseif reply.kind == "unavailable" then
     body:setBytes(errors.postpone(headers, known.api, reply.status))
   else
-    local limit = limits.find(context.limits(handle), reply.seen)
+    local limit = limits.find(context.of(handle).limits, reply.seen)
     body:setBytes(limits.refuse(headers, limit, reply.seen, known.model or "unknown", known.api))
   end
 end

@@ -1,6 +1,6 @@
 -- The llmroute filter, made by tools/bundle_filter.py: its readable source is filters/lua/src of llmroute,
 -- here without comments and with short names. Apache-2.0.
-local I,E,L,A,M3,next,pairs,P,B,R,F,O,G2,G,W,M2,S,C,T,T2,Y=ipairs,math.ceil,math.floor,math.max,math.min,next,pairs,pcall,string.byte,string.char,string.find,string.format,string.gmatch,string.gsub,string.lower,string.match,string.sub,table.concat,tonumber,tostring,type
+local I,E,L,A,N,next,pairs,P,B,R,F,O,G2,G,W,M2,S,C,T,T2,Y=ipairs,math.ceil,math.floor,math.max,math.min,next,pairs,pcall,string.byte,string.char,string.find,string.format,string.gmatch,string.gsub,string.lower,string.match,string.sub,table.concat,tonumber,tostring,type
 local X={}do local _=X
 local E={[34]='"',[47]="/",[92]="\\",[98]="\b",[102]="\f",[110]="\n",[114]="\r",[116]="\t",}local t=_ function t.e6(j)local a=F(j,"\\",1,true)while a do
 local c=B(j,a+1)or 0
@@ -107,7 +107,7 @@ return nil
 end
 local k=W(h:get("content-type")or"text/plain")return F(k,"text/plain",1,true)==1 and D[s]or nil
 end
-function e.a7(h,s,s2)return A[s]and not s2 and e.b3(h)and"unavailable"or nil
+function e.a6(h,s,s2)return A[s]and not s2 and e.b3(h)and"unavailable"or nil
 end
 function e.d6(h,k,s)local w=M2(s,"^[ -~]+$")H.set(h,"content-type","application/json")return e.body("any",k,w or"The request was turned away.")end
 function e.p12(h,a,s)H.set(h,"content-type","application/json")H.set(h,"retry-after","1")local m="The rate limit cannot be checked right now. Please try again in 1s."return e.body(a,"unavailable",m,{s9=s})end
@@ -316,7 +316,7 @@ return nil
 end
 local p=c(s2(f2,r.prompt)or 0)local c2=c(s2(f2,r.completion)or 0)return{prompt=p,completion=c2,t2=f2[r.t2 or""]or c(p+c2),c3=f(f2,r.c3),c4=f2[r.c4 or""]or 0,reasoning=f2[r.reasoning or""]or 0,}end
 end
-local C2={}do local _=C2
+local C3={}do local _=C3
 local c=U.c8
 local c2=_ local function n(v,d)return Y(v)=="number"and v>=0 and v or d
 end
@@ -328,23 +328,23 @@ function c2.sum(w,n)local p,c2=n.prompt,n.completion
 if p==0 and c2==0 then
 p=n.t2
 end
-local c3=M3(n.c3,p)local c4=M3(n.c4,p-c3)local r=M3(n.reasoning,c2)local s=(p-c3-c4)*w.prompt+c3*w.c3+c4*w.c4+(c2-r)*w.completion+r*w.reasoning
+local c3=N(n.c3,p)local c4=N(n.c4,p-c3)local r=N(n.reasoning,c2)local s=(p-c3-c4)*w.prompt+c3*w.c3+c4*w.c4+(c2-r)*w.completion+r*w.reasoning
 return c(E(s/w.scale))end
 end
 local D2={}do local _=D2
 local s,u=J.s12,X.u2
 local M=4096
 local M2=17*6
-local M4=64
-local M5,A='["{}%[%]]','["{}%[%],:]'local M6={[34]=true,[91]=true,[93]=true,[123]=true,[125]=true}local N=4
-local C={usage=true,usageMetadata=true,meta=true}local N2={response=true,message=true,delta=true}local S2={done=true,prompt_eval_count=true,eval_count=true}local d=_ function d.n2(s,e)return{s=s,e2=e,b=0,d=0,i=false,q=false,o3=false,key=false,name=nil,o2=nil,inner=nil,w=false,usage=nil,c6=0,s3=nil,v=nil,candidates=false,o=false,}end
+local M3=64
+local M4,A='["{}%[%]]','["{}%[%],:]'local M5={[34]=true,[91]=true,[93]=true,[123]=true,[125]=true}local N2=4
+local C={usage=true,usageMetadata=true,meta=true}local N3={response=true,message=true,delta=true}local S2={done=true,prompt_eval_count=true,eval_count=true}local d=_ function d.n2(s,e)return{s=s,e2=e,b=0,d=0,i=false,q=false,o3=false,key=false,name=nil,o2=nil,inner=nil,w=false,usage=nil,c6=0,s3=nil,v=nil,candidates=false,o=false,}end
 local function k(s,b,f,t)if s.usage then
 s.usage=#s.usage+t-f<M and s.usage..S(b,f,t)elseif s.s3 then
-s.s3=#s.s3+t-f<M4 and s.s3..S(b,f,t)or nil
+s.s3=#s.s3+t-f<M3 and s.s3..S(b,f,t)or nil
 end
 end
 local function i(s2,b,a)local s,o=s(b,a,s2.o3)if s2.name then
-local i=M3((s or#b+2)-2,a+M2)s2.name=#s2.name<=M2 and s2.name..S(b,a,i)or s2.name
+local i=N((s or#b+2)-2,a+M2)s2.name=#s2.name<=M2 and s2.name..S(b,a,i)or s2.name
 end
 if not s then
 s2.o3=o
@@ -380,7 +380,7 @@ return nil
 elseif a2==2 and o and C[s.o2 or 0]then
 s.usage,s.c6="",d-1
 return a
-elseif a2==2 and o and s.e2 and N2[s.o2 or 0]then
+elseif a2==2 and o and s.e2 and N3[s.o2 or 0]then
 s.w,s.key,s.inner=true,true,nil
 elseif a2==3 and o and s.w and s.inner=="usage"then
 s.usage,s.c6="",d-1
@@ -430,12 +430,12 @@ k(s,b,f,a-1)e(s)s.key=true
 end
 return f
 end
-local function n(b,a,a2)for i=a,a+N-1 do
-local c=B(b,i)if M6[c or 34]or a2 and(c==58 or c==44)then
+local function n(b,a,a2)for i=a,a+N2-1 do
+local c=B(b,i)if M5[c or 34]or a2 and(c==58 or c==44)then
 return c and i,c
 end
 end
-a=F(b,a2 and A or M5,a+N)return a,a and B(b,a)end
+a=F(b,a2 and A or M4,a+N2)return a,a and B(b,a)end
 function d.p(s2,b)local a,s3,f=1,#b,1
 while a<=s3 and not s2.o do
 if s2.q then
@@ -640,7 +640,7 @@ function m.default(h)local o=m2(h)o:set(N,"total_tokens",0)o:set(N,"prompt_token
 function m.n6(h,l)local o=m2(h)for i=1,#l do
 o:set(N,l[i].key,0)end
 end
-function m.a6(h,m,e)local o=m2(h)o:set(N,"model",m)o:set(N,"prompt_estimate",e)end
+function m.a5(h,m,e)local o=m2(h)o:set(N,"model",m)o:set(N,"prompt_estimate",e)end
 local function d(s)s.d3=s.d3+1
 s.s6=true
 end
@@ -673,7 +673,7 @@ p(s,o,l.refund,A(0,-r))end
 end
 end
 local function p2(s,h,n)local o2=m2(h)p(s,o2,"cached_tokens",n.c3)p(s,o2,"cache_write_tokens",n.c4)p(s,o2,"reasoning_tokens",n.reasoning)p(s,o2,"prompt_tokens",n.prompt)p(s,o2,"completion_tokens",n.completion)p(s,o2,"total_tokens",n.t2)p(s,o2,"usage_source",n.s11 or"reported")for i=1,#s.costs do
-local w=s.costs[i]p(s,o2,w.key,n.c13 or C2.sum(w,n))end
+local w=s.costs[i]p(s,o2,w.key,n.c13 or C3.sum(w,n))end
 o(s,o2,s.holds)o(s,o2,s.d4)end
 local function w2(s,h)if s.p9.onDisconnect=="Free"or(s.reported and s.reported==s.l4)then
 return
@@ -702,7 +702,7 @@ f.n4(h,r)return nil
 end
 return r
 end
-function f.a5(h,b,c)local o,h2,b=P(function()return h:httpCall(b(c))end)if not o then
+function f.a4(h,b,c)local o,h2,b=P(function()return h:httpCall(b(c))end)if not o then
 f.n4(h,h2)return nil
 end
 return h2,b
@@ -856,12 +856,11 @@ s.p4=nil
 end
 local e=_ function e.n2(m)return{m=m,e5=E3.n2(),s2=0,f=nil,t=nil,a2=false,p4=nil,h3=0,e2=e2,usage=u,p5=p,l9=l,}end
 end
-local N={}do local _=N
+local C2={}do local _=C2
 local M="x-ai-gateway-llm-model-name"local B=4194304
-local N={}local c=_ local S={get=function()return nil
-end,}local function c2(h)return h:filterContext()or S
-end
-local function l(v)return Y(v)=="table"and v or N
+local N={}local M2=1024
+local c=_ local S={get=function()return nil
+end,}local function l(v)return Y(v)=="table"and v or N
 end
 local function w(g,n)if Y(g)~="table"then
 return N
@@ -875,16 +874,22 @@ return o
 end
 local function w2(v)return Y(v)=="string"and v~=""and v or nil
 end
-local function c3(a,n)local r=a:get(n)return Y(r)=="table"and Y(r.limits)=="table"and r or nil
+local function c2(a,n)local r=a:get(n)return Y(r)=="table"and Y(r.limits)=="table"and r or nil
 end
-local function r(a)local l2,m=a:get("bodyLimit"),a:get("maxTokens")return{m4=w2(a:get("modelHeader"))or M,defaults=l(a:get("defaults")),metadata=w(a:get("metadata"),"header"),identity=w2(a:get("identity")),b7=w2(a:get("backendHeader")),costs=w(a:get("costs"),"key"),holds=w(a:get("holds"),"paid"),max_tokens=Y(m)=="number"and m>=1 and L(m)or nil,b9=Y(l2)=="number"and l2>=0 and l2 or B,settle=c3(a,"settle"),prepay=c3(a,"prepay"),e=nil,i3=nil,api=nil,}end
-function c.r6(h)return r(c2(h))end
+local function u(g)local f=g.fixedTokens
+return{onMissing=g.onMissing or"Estimate",fixedTokens=Y(f)=="number"and f>=0 and L(f)or 0,onDisconnect=g.onDisconnect or"Charge",}end
+local function r(a)local l2,m,u2=a:get("bodyLimit"),a:get("maxTokens"),l(a:get("usage"))local s,p=c2(a,"settle"),c2(a,"prepay")local o=s or p
+return{m4=w2(a:get("modelHeader"))or M,defaults=l(a:get("defaults")),metadata=w(a:get("metadata"),"header"),identity=w2(a:get("identity")),b7=w2(a:get("backendHeader")),backends=w(a:get("backends"),"name"),limits=l(a:get("limits")),usage=u(u2),f4=u2.includeUsage~="Keep",costs=C3.n2(w(a:get("costs"),"key")),holds=w(a:get("holds"),"paid"),max_tokens=Y(m)=="number"and m>=1 and L(m)or nil,b9=Y(l2)=="number"and l2>=0 and l2 or B,settle=s,prepay=p,d4=o and o.limits or N,}end
+local k,c2={},0
+function c.of(h)local a=h:filterContext()local i=a and w2(a:get("id"))local r=i and k[i]or r(a or S)if i and not k[i]then
+if c2==M2 then
+k,c2={},0
+end
+k[i],c2=r,c2+1
+end
+return r
+end
 function c.none()return r(S)end
-function c.backends(h)return w(c2(h):get("backends"),"name")end
-function c.limits(h)return l(c2(h):get("limits"))end
-function c.f4(h)return l(c2(h):get("usage")).includeUsage~="Keep"end
-function c.a3(h)local a=c2(h)local g,w2=l(a:get("usage")),w(a:get("costs"),"key")local s=c3(a,"settle")local o=s or c3(a,"prepay")local f=g.fixedTokens
-return{usage={onMissing=g.onMissing or"Estimate",fixedTokens=Y(f)=="number"and f>=0 and L(f)or 0,onDisconnect=g.onDisconnect or"Charge",},costs=w2[1]and C2.n2(w2)or N,holds=w(a:get("holds"),"paid"),settle=s,d4=o and o.limits or N,}end
 end
 local P3={}do local _=P3
 local p=_ local M={"^.*/openai/deployments/()[^/]+()/","^.*/models/()[^/]+():%a+$","^.*/tunedmodels/()[^/]+():%a+$","^.*/model/()[^/]+()/[^/]+$",}local R2={["/v1/chat/completions"]=true,["/v1/completions"]=true,["/v1/embeddings"]=true,["/v1/messages"]=true,["/v1/responses"]=true,}local S2={["/"]="\1",["\1"]="\2"}local function d(h)local c=R(T(h,16))return S2[c]or c
@@ -912,7 +917,7 @@ w,s=G(w,"\1","/"),G(s,"\1","/")n=n and G(n,"\1","/")or m(w,s)end
 return s,n
 end
 end
-local M4={}do local _=M4
+local M3={}do local _=M3
 local M,M2=4096,70
 local K='^[ \t]*;[ \t]*([^%s;="]+)[ \t]*=[ \t]*'local Q,T=K..'"([^"\\]*)"',K..'([^%s;,"]*)'local P={["7bit"]=true,["8bit"]=true,binary=true}local m=_ local function p(l,n)local f
 local a=F(l,";",1,true)or#l+1
@@ -956,7 +961,7 @@ return nil
 end
 local b=p(k,"boundary")return b and b~=""and#b<=M2 and b
 end
-local function f(b,f,t)local h=S(b,f,M3(f+M,t and t-1 or#b))if F(h,"^\r?\n")then
+local function f(b,f,t)local h=S(b,f,N(f+M,t and t-1 or#b))if F(h,"^\r?\n")then
 return nil
 end
 local s,b2=F(h,"\r?\n\r?\n")local i=s and i(S(h,1,s-1))if i==false then
@@ -989,7 +994,7 @@ l[i]=l[i-1]i=i-1
 end
 l[i]={f=f,t=t,t8=t2}end
 function e.i2(l,b,a,m)local r=B(b,s(b,a+1))==125 and""or","e.replace(l,a+1,a+1,m..r)end
-function e.a4(l,b)if not l[1]then
+function e.a3(l,b)if not l[1]then
 return nil
 end
 local p,a={},1
@@ -1109,7 +1114,7 @@ end
 return E(#b/4)end
 local function i(b,s,f,k)local i=s and m2(b,f)if k=="application/json"then
 return i or"unknown"end
-local f=M4.model(k,b)if f==nil then
+local f=M3.model(k,b)if f==nil then
 return i or"unknown"end
 f=n(f)return(not i or i==f)and f or"unknown"end
 function r2.u3(s,i)return n(i),E(s/4)end
@@ -1119,16 +1124,16 @@ return"gemini"elseif F(e,"/messages$")or F(e,"/messages/[%a_]+$")then
 return(F(e,"/threads/",1,true)or F(e,"/completions/",1,true))and"openai"or"anthropic"end
 return"openai"end
 function r2.c5(e)return S(e,-12)==":counttokens"or S(e,-22)=="/messages/count_tokens"end
-function r2.r3(b,e2,i2,k,h,m)local f=F2
+function r2.r3(b,e2,i2,k,r)local f,m=F2,r.max_tokens
 local s=J.d2(b,W,f)local n=i2 and n(i2)or i(b,s,f,k)if not s then
 return n,E(#b/4),nil,false
 end
 local l,f2,l2=nil,false,nil
-if f.f.stream and r2.s14(e2)and N.f4(h)then
+if f.f.stream and r2.s14(e2)and r.f4 then
 l={}f2=w(l,b,s,f)end
 if m then
 l=l or{}l2=K.h2(l,b,s,f,e2,m)end
-return n,e(b,f),l and D.a4(l,b),f2,l2
+return n,e(b,f),l and D.a3(l,b),f2,l2
 end
 end
 local I2=(function()local i={U="Nobody knows who sends this request: it has no credentials, or they name no user.",}local function d(v)if v==L(v)then
@@ -1305,7 +1310,7 @@ o[i]=s(s2[i])end
 return o
 end
 end
-local C3={}do local _=C3
+local C4={}do local _=C4
 local c=_ function c.entries(l,s)for i=1,#l.match do
 local o=l.match[i]if s(o.header)~=o.value then
 return nil
@@ -1355,7 +1360,7 @@ end
 function s.p6(h,r)local k,c=M.get(h),{}local function s(n)return k[B..n]end
 for i=1,#r.limits do
 local l=r.limits[i]local h=T(k[l.due])or 0
-local n=h>0 and C3.entries(l,s)if n then
+local n=h>0 and C4.entries(l,s)if n then
 c[#c+1]={due=l.due,h5=h,entries=n}end
 end
 return c[1]and{route=r,c2=c}end
@@ -1387,7 +1392,7 @@ local P2={}do local _=P2
 local p=_ local P="yes"function p.c9(h,r)h:remove(r.header)end
 function p.p6(h,r)local h,c=h:headers(),{}local function s(n)return h:get(n)end
 for i=1,#r.limits do
-local l=r.limits[i]local n=C3.entries(l,s)if n then
+local l=r.limits[i]local n=C4.entries(l,s)if n then
 c[#c+1]={limit=l,h5=l.check,entries=n}end
 end
 return c[1]and{route=r,c2=c}end
@@ -1409,22 +1414,22 @@ end
 end
 c.t5=t2
 return not(t2 and t2.o)end
-function p.r2(h,c,a)local l,t=N.limits(h),c.t5
+function p.r2(l,h,c,a)local t=c.t5
 local h,b=L2.r2(l[t.of],t,M.get(h).model or"unknown",a)h[":status"]="429"return{headers=h,body=b}end
 local function p2(l,t,s)if l.key=="completion_tokens"then
 return 0
 end
 for i=1,#s do
 if s[i].key==l.key then
-return C2.sum(s[i],{prompt=t,completion=0,t2=t,c3=0,c4=0,reasoning=0,})end
+return C3.sum(s[i],{prompt=t,completion=0,t2=t,c3=0,c4=0,reasoning=0,})end
 end
 return t
 end
-function p.a(h,c,w)local k,r,t=M.get(h),c.route,c.t5
+function p.a(h,c,s)local k,r,t=M.get(h),c.route,c.t5
 H.set(h:headers(),r.header,P)if t then
 M.set(h,"told_of",t.of)M.set(h,"told_left",t.l)M.set(h,"told_reset",t.reset)end
 local t=not k.unestimated and k.prompt_estimate or 0
-local s,c2=C2.n2(w),{}for i=1,#c.c2 do
+local c2={}for i=1,#c.c2 do
 local c=c.c2[i]local p=c.k and c.limit.paid
 local h=p and p2(c.limit,t,s)or 0
 if h>0 then
@@ -1442,10 +1447,10 @@ local r=_ local J="application/json"local function k(h)local v=h:get("content-ty
 return v
 end
 return v and M2(W(v),"^[^%s;,]*")or""end
-local function r2(h,h2,k2)local r=N.a3(h)local s={m=M.n2(r,k2),s=nil,u=false,e4=false,h2=false,messages=nil,stream=nil,d2=nil,length=T(h2:get("content-length")or""),settle=nil,t3=nil,}S2.o4(r.settle,s,h2)if not H.p8(h2)then
+local function r2(r,h,k2)local s={m=M.n2(r,k2),s=nil,u=false,e4=false,h2=false,messages=nil,stream=nil,d2=nil,length=T(h:get("content-length")or""),settle=nil,t3=nil,}S2.o4(r.settle,s,h)if not H.p8(h)then
 return s
 end
-local k=k(h2)s.s=E5.n2(s.m)if k=="application/vnd.amazon.eventstream"then
+local k=k(h)s.s=E5.n2(s.m)if k=="application/vnd.amazon.eventstream"then
 s.messages=E4.n2()s.m.s6=true
 return s
 end
@@ -1453,7 +1458,7 @@ s.u=true
 s.e4=k=="text/event-stream"s.m.s6=s.e4
 s.h2=s.e4 and k2.forced_usage==true
 if s.h2 then
-h2:remove("content-length")end
+h:remove("content-length")end
 return s
 end
 local function d(s,b)if F(b,"^[ \t\r\n\239\187\191]*[{%[]")then
@@ -1464,33 +1469,33 @@ return
 end
 s.u=false
 end
-local function o(h,h2,s,s2,k)if L2.refused(h2,s,s2)then
+local function o(r,h,s,s2,k)if L2.refused(h,s,s2)then
 return"refused"end
 local a=next(k)~=nil
-local a2=a and not k.told_of and E2.a7(h2,s,s2)return a2 and#N.limits(h)>0 and a2 or E2.d5(h2,s,a)end
-function r.o4(h)local k=M.get(h)if k.usage_source==nil then
+local a2=a and not k.told_of and E2.a6(h,s,s2)return a2 and#r.limits>0 and a2 or E2.d5(h,s,a)end
+function r.o4(h)local k,r=M.get(h),C2.of(h)if k.usage_source==nil then
 M.default(h)end
 local h2=h:headers()local s=T(h2:get(":status")or"")or 0
-local s2=L2.t6(h2)local k2=o(h,h2,s,s2,k)if k2 then
+local s2=L2.t6(h2)local k2=o(r,h2,s,s2,k)if k2 then
 return{r2={kind=k2,s9=s,s7=s2}}end
 local l
 if s~=429 then
 if k.told_of then
-s2={remaining=k.told_left,reset=k.told_reset}local l2=N.limits(h)l=l2[k.told_of]elseif s2 then
-l=L2.find(N.limits(h),s2)end
+s2={remaining=k.told_left,reset=k.told_reset}l=r.limits[k.told_of]elseif s2 then
+l=L2.find(r.limits,s2)end
 end
 if l then
 L2.a(h2,l,s2)end
 if s<200 or s>299 or k.unmetered then
 return{}end
-local s=r2(h,h2,k)s.m:w5(h)return s
+local s=r2(r,h2,k)s.m:w5(h)return s
 end
 function r.r4(h,r,b)local k,h2,s=M.get(h),h:headers(),b:length()if r.kind=="unidentified"or r.kind=="forbidden"then
 b:setBytes(E2.d6(h2,r.kind,s>0 and b:getBytes(0,s)or""))elseif s>0 then
 return
 elseif r.kind=="unavailable"then
 b:setBytes(E2.p12(h2,k.api,r.s9))else
-local l=L2.find(N.limits(h),r.s7)b:setBytes(L2.r4(h2,l,r.s7,k.model or"unknown",k.api))end
+local l=L2.find(C2.of(h).limits,r.s7)b:setBytes(L2.r4(h2,l,r.s7,k.model or"unknown",k.api))end
 end
 function r.p(s,h,b)local o
 if s.u then
@@ -1508,12 +1513,12 @@ function r.c6(s,h)local o=s.stream and S3.f3(s.stream,s.s)s.m:f3(h)return o~=""a
 end
 end
 do
-local f,g,a=F2.n4,F2.g,F2.a5
+local f,g,a=F2.n4,F2.g,F2.a4
 local M2=1000
 local U={GET=true,HEAD=true,OPTIONS=true,CONNECT=true}local function b(b)local s=b:length()return s>0 and b:getBytes(0,s)or""end
 local function s(b,c)b:setBytes(c)end
-local function l(h,h2,r)local e,i=P3.r3(h2:get(":path")or"")r.e,r.i3,r.api=e,i,Q.api(e)if r.api~="openai"then
-M.set(h,"api",r.api)end
+local function l(h,h2,r,a)local e,i=P3.r3(h2:get(":path")or"")a.e,a.i3,a.api=e,i,Q.api(e)if a.api~="openai"then
+M.set(h,"api",a.api)end
 if r.costs[1]then
 M.n6(h,r.costs)end
 end
@@ -1524,14 +1529,14 @@ end
 h:remove("accept-encoding")end
 local function o(h,l)local s=T(h:get("content-length")or"")return s and s>l and s
 end
-local function r(h,r,b2,s)local h2=h:headers()local e,i=r.e,r.i3
+local function r(h,r,a,b2,s)local h2=h:headers()local e,i=a.e,a.i3
 local m,e2,r2,f,l
 if Q.c5(e)then
 M.set(h,"unestimated",true)end
 if s or not H.p8(h2)then
 m,e2=Q.u3(s or b2 and b2:length()or 0,i)else
-local k=h2:get("content-type")or""local b=b2 and b(b2)or""m,e2,r2,f,l=Q.r3(b,e,i,k,h,r.max_tokens)end
-H.set(h2,r.m4,m)M.a6(h,m,e2)H2.set(h,r.holds,e2,l or r.max_tokens)if r2 then
+local k=h2:get("content-type")or""local b=b2 and b(b2)or""m,e2,r2,f,l=Q.r3(b,e,i,k,r)end
+H.set(h2,r.m4,m)M.a5(h,m,e2)H2.set(h,r.holds,e2,l or r.max_tokens)if r2 then
 b2:setBytes(r2)if f then
 M.set(h,"forced_usage",true)end
 end
@@ -1543,32 +1548,32 @@ local function m(h,r,m)local n=r.b7
 if not n then
 return nil
 end
-local h2=h:headers()local m=m and h2:get(r.m4)or nil
-return B2.c11(h2,n,N.backends(h),m)end
-local function r2(h,r,s,k,m)local h2={[":status"]=s,["content-type"]="application/json"}h:respond(h2,E2.body(r.api,k,m))end
-local function p(h,r)local c=g(h,P2.p6,h,r.prepay)if not c then
+local h=h:headers()local m=m and h:get(r.m4)or nil
+return B2.c11(h,n,r.backends,m)end
+local function r2(h,a,s,k,m)local h2={[":status"]=s,["content-type"]="application/json"}h:respond(h2,E2.body(a,k,m))end
+local function p(h,r,a2)local c=g(h,P2.p6,h,r.prepay)if not c then
 return
 end
 local g2=g(h,P2.j,c,a(h,P2.b6,c))if g2 then
 c=g(h,P2.a,h,c,r.costs)if c then
 g(h,P2.n4,h,c,a(h,P2.b6,c))end
 elseif g2==false then
-local r=g(h,P2.r2,h,c,r.api)if r then
+local r=g(h,P2.r2,r.limits,h,c,a2)if r then
 h:respond(r.headers,r.body)end
 end
 end
-function envoy_on_request(h)local r3=g(h,N.r6,h)or N.none()g(h,H2.set,h,r3.holds,0,r3.max_tokens)g(h,M.default,h)local h2=h:headers()g(h,H.set,h2,r3.m4,"unknown")g(h,I2.c9,h2,r3.metadata)if r3.prepay then
+function envoy_on_request(h)local r3,a=g(h,C2.of,h)or C2.none(),{}g(h,H2.set,h,r3.holds,0,r3.max_tokens)g(h,M.default,h)local h2=h:headers()g(h,H.set,h2,r3.m4,"unknown")g(h,I2.c9,h2,r3.metadata)if r3.prepay then
 g(h,P2.c9,h2,r3.prepay)end
-g(h,l,h,h2,r3)if not i(h,h2,r3)then
-return r2(h,r3,"401","unidentified",I2.U)end
+g(h,l,h,h2,r3,a)if not i(h,h2,r3)then
+return r2(h,a.api,"401","unidentified",I2.U)end
 g(h,s2,h2,r3.defaults)local m2=not U[h2:get(":method")or""]if m2 then
 local s=g(h,o,h2,r3.b9)local b=not s and h:body()or nil
-g(h,r,h,r3,b,s)else
+g(h,r,h,r3,a,b,s)else
 g(h,M.set,h,"unmetered",true)g(h,H2.set,h,r3.holds,0,0)end
 local w=g(h,m,h,r3,m2)if w then
-return r2(h,r3,"404","no_model",w)end
+return r2(h,a.api,"404","no_model",w)end
 g(h,S2.n4,h,r3.settle)if m2 and r3.prepay then
-p(h,r3)end
+p(h,r3,a.api)end
 end
 local function b2(h,r)local c=r.settle and g(h,S2.p6,h,r.settle)if not c then
 return
