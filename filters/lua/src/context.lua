@@ -1,5 +1,5 @@
--- context: what the route tells the filter. Envoy hands it over as nested tables; anything else, or nothing,
--- means the defaults.
+-- context: what the route tells the filter. Envoy hands it over as nested tables; anything else, or
+-- nothing, means the defaults.
 
 local floor, type = math.floor, type
 
@@ -83,22 +83,23 @@ local function read(all)
   }
 end
 
--- What was read, by the `id` that the context gives itself. Policies come and go: what is too much is forgotten,
--- and read again.
+-- What was read, by the `id` that the context gives itself. Policies come and go: what is too much is
+-- forgotten, and read again.
 local known, count = {}, 0
 
--- What the route says: `model_header`; `defaults`, the headers that limits select on and what
--- each says when the client says nothing; `metadata`, headers to set from what other filters found out;
--- `identity`, the header without which nobody is served; `backend_header`, where the model chooses the
--- backend, and `backends` in the order of the policy (name, models); `limits` (reported, window, kind, quantity,
--- unit); `usage`, what happens without a report (onMissing, fixedTokens, onDisconnect); `forces`, may usage be
--- asked for on a client's behalf; `costs`, the weighted sums to make; `holds`, the limits that hold what a
--- request may take (paid, due, refund, key, scale, prompt, completion); `max_tokens`, the most that an answer
--- may have (nil: as many as the client asks for); `body_limit`, how many bytes of a body may be held; `settle`,
--- how the filter charges an answer itself (cluster, domain, timeoutMs, headers, limits: due, key, entries,
--- match); `prepay`, how it admits requests itself (header, cluster, domain, timeoutMs, limits: check, of, paid,
--- due, key, entries, match); `dues`, limits of which something may be paid before the stream is done. Shared by
--- all streams of the route: nobody may write into it.
+-- What the route says: `model_header`; `defaults`, the headers that limits select on and what each says
+-- when the client says nothing; `metadata`, headers to set from what other filters found out; `identity`,
+-- the header without which nobody is served; `backend_header`, where the model chooses the backend, and
+-- `backends` in the order of the policy (name, models); `limits` (reported, window, kind, quantity,
+-- unit); `usage`, what happens without a report (onMissing, fixedTokens, onDisconnect); `forces`, may
+-- usage be asked for on a client's behalf; `costs`, the weighted sums to make; `holds`, the limits that
+-- hold what a request may take (paid, due, refund, key, scale, prompt, completion); `max_tokens`, the
+-- most that an answer may have (nil: as many as the client asks for); `body_limit`, how many bytes of a
+-- body may be held; `settle`, how the filter charges an answer itself (cluster, domain, timeoutMs,
+-- headers, limits: due, key, entries, match); `prepay`, how it admits requests itself (header, cluster,
+-- domain, timeoutMs, limits: check, of, paid, due, key, entries, match); `dues`, limits of which
+-- something may be paid before the stream is done. Shared by all streams of the route: nobody may write
+-- into it.
 function context.of(handle)
   local all = handle:filterContext()
   local id = all and word(all:get("id"))
