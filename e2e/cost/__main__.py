@@ -56,7 +56,9 @@ def measure(
     compiled = tuple(compilations(sizes, repetitions))
     with site() as around:
         _say("memory")
-        remembered = tuple(memory(around, [row for row in rows if row is not DIRECT], streams, repetitions))
+        remembered = tuple(
+            memory(around, [row for row in rows if row is not DIRECT and not row.whole], streams, repetitions)
+        )
         with contextlib.ExitStack() as stack:
             gateways = {row: stack.enter_context(row.start(around)) for row in rows}
             samples = list(matrix(gateways, loads, repetitions, share, _say))

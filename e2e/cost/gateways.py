@@ -16,7 +16,7 @@ import redis
 
 from e2e.cost.load import Upstream
 from e2e.cost.loads import TOKENS, Load
-from e2e.cost.native import native, plain, ratelimit_alone
+from e2e.cost.native import naive, native, plain, ratelimit_alone
 from e2e.litellm.installation import environment
 from e2e.litellm.proxy import Around, LiteLLMProxy, Setting
 from e2e.litellm.translation import translate
@@ -184,7 +184,8 @@ class Row:
     """One gateway of the table.
 
     ``charges``: what an answer to a load is charged, None where nothing is. ``share``: of the requests of a load, as many as take
-    about as long as with the others. ``beside``: a run can do without it.
+    about as long as with the others. ``beside``: a run can do without it. ``whole``: it lets no answer go on before it has all
+    of it, so that no stream can be held open.
     """
 
     name: str
@@ -193,10 +194,16 @@ class Row:
     charges: Callable[[Load], int | None]
     share: float = 1.0
     beside: bool = False
+    whole: bool = False
 
 
 def _nothing(_: Load) -> None:
     return None
+
+
+def _as_asked(load: Load) -> int:
+    """By what asks for no usage: a stream that reports none is free."""
+    return TOKENS if load.usage or not load.streams else 0
 
 
 def _reported(_: Load) -> int:
@@ -214,9 +221,16 @@ NATIVE: Final = Row(
     "native",
     "Envoy's own filters",
     partial(envoy, edit=native),
-    lambda load: TOKENS if load.usage or not load.streams else 0,
+    _as_asked,
+)
+NAIVE: Final = Row(
+    "naive",
+    "a Lua of a few lines, which waits for whole answers",
+    partial(envoy, edit=lambda _, text: naive(text)),
+    _as_asked,
+    whole=True,
 )
 LUA: Final = Row("lua", "llmroute, Lua", envoy, _reported)
 WASM: Final = Row("wasm", "llmroute, wasm", partial(envoy, engine=targets.WASM), _reported)
 LITELLM: Final = Row("litellm", "LiteLLM", litellm, _reported, share=1 / 10, beside=True)
-ROWS: Final = (DIRECT, PLAIN, COUNTING, NATIVE, LUA, WASM, LITELLM)
+ROWS: Final = (DIRECT, PLAIN, COUNTING, NATIVE, NAIVE, LUA, WASM, LITELLM)

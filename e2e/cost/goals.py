@@ -62,9 +62,11 @@ GOALS: Final = (
         "x",
         1.0,
         _to_native(LUA.name),
-        why="Of a small answer little is left that could be saved: in a profile (`perf`, 12,000 requests) LuaJIT itself has\n"
-        "about 14% of Envoy's samples and the code that it compiled 4%, which the native filters do not have. They parse every\n"
-        "body and every event whole, the Lua reads what it needs: with long streams and big bodies it takes less than they do.",
+        why="Of a small answer little is left that could be saved: `naive`, which reads one API and waits for whole answers, takes\n"
+        "about what Envoy's own filters do. What the Lua takes beyond it is spread thin: cutting off any one of its parts saves 1 to 4%.\n"
+        "No call of Envoy's Lua API takes over 0.7 us when it is repeated a hundred times in a request; once in each request, after two\n"
+        "calls of the rate limit service, code and data are in no cache any more. LuaJIT's compiler makes no difference there. The native\n"
+        "filters parse every body and every event whole, the Lua reads what it needs: with long streams and big bodies it takes less.",
     ),
     Goal(
         f"CPU of Envoy for a request, wasm to Envoy's own filters ({JSON.name})",

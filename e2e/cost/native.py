@@ -1,4 +1,4 @@
-"""Envoys without our filter, made of the bootstrap that has it: what else differs would be measured as well."""
+"""Envoys with other filters than ours, made of the bootstrap that has it: what else differs would be measured as well."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from llmroute.emit.envoy_rate_limits import chain
 from llmroute.emit.envoy_types import RATELIMIT
 from llmroute.plan import Plan
 from llmroute.render.yaml import dump
+from tools.bench.envoy import NAIVE
 
 _EXTENSIONS: Final = "type.googleapis.com/envoy.extensions"
 _NAMESPACE: Final = "native"
@@ -36,11 +37,24 @@ def native(plan: Plan, bootstrap: str) -> str:
     return _edited(bootstrap, [_json_to_metadata(), _sse_to_metadata()], _rate_limits(plan, charge))
 
 
+def naive(bootstrap: str) -> str:
+    """A Lua filter of a few lines in the place of ours: whole bodies, one match each."""
+    document: dict[str, Any] = yaml.safe_load(bootstrap)
+    (lua,) = [each for each in _manager(document)["http_filters"] if each["name"] == LUA_FILTER]
+    lua["typed_config"]["default_source_code"] = {"inline_string": NAIVE.read_text("utf-8")}
+    return dump(document)
+
+
+def _manager(document: dict[str, Any]) -> dict[str, Any]:
+    (listener,) = document["static_resources"]["listeners"]
+    manager: dict[str, Any] = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    return manager
+
+
 def _edited(bootstrap: str, readers: list[dict[str, Any]], limits: list[dict[str, Any]] | None) -> str:
     """``readers`` in the place of the Lua; ``limits`` in the place of the route's, None for no rate limit filter."""
     document: dict[str, Any] = yaml.safe_load(bootstrap)
-    (listener,) = document["static_resources"]["listeners"]
-    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    manager = _manager(document)
     kept = [
         each for each in manager["http_filters"] if each["name"] != LUA_FILTER and (limits or each["name"] != RATELIMIT)
     ]

@@ -16,13 +16,15 @@ from tools.bench.filter import Row
 from tools.proc import cpu_seconds
 from tools.spread import spread
 
-HERE: Final = Path(__file__).parent
+NAIVE: Final = Path(__file__).parent / "naive_filter.lua"
+"""The least that a Lua filter can do."""
 CONNECTIONS: Final = 16
 _HTTP: Final = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _LUA: Final = "type.googleapis.com/envoy.extensions.filters.http.lua.v3"
 _BUFFER: Final = "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer"
 _ROUTER: Final = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 _CONTEXT: Final[Mapping[str, Any]] = {
+    "id": "bench",
     "version": 1,
     "modelHeader": "x-ai-gateway-llm-model-name",
     "defaults": {"x-user-id": "anonymous"},
@@ -57,7 +59,7 @@ end
 
 def ratio_rows(rounds: int, requests: int) -> Iterator[Row]:
     """Plain proxying, our filter, the naive one: microseconds of CPU for a request, then the ratios."""
-    scripts = {"plain": None, "ours": filter_source(), "naive": (HERE / "naive_filter.lua").read_text("utf-8")}
+    scripts = {"plain": None, "ours": filter_source(), "naive": NAIVE.read_text("utf-8")}
     costs = measure(scripts, rounds, requests)
     plain, ours, naive = (costs[name] for name in scripts)
     yield Row("Envoy, a request, plain proxying", "us", spread(plain))
