@@ -15,7 +15,7 @@ import yaml
 
 from e2e.test_translate import conditions, egctl, translate
 from llmroute import names
-from tests.policies import MODEL, USER, compiled, header, limit, route, rule
+from tests.policies import MODEL, USER, compiled, header, limit, read_context, route, rule
 
 pytestmark = pytest.mark.slow
 
@@ -161,7 +161,7 @@ def test_counters_have_the_names_that_the_filter_charges(egctl: Path, case: str,
     for document in documents:
         if document["kind"] == "EnvoyExtensionPolicy":
             place = f"{document['metadata']['namespace']}/{document['metadata']['name']}"
-            context = document["spec"]["lua"][0]["filterContext"]
+            context = read_context(document["spec"]["lua"][0]["filterContext"])
             calls = context.get("prepay") or context["settle"]
             seen = [(told(calls, "due"), list(real(answer, place)))]
             if "prepay" in context:

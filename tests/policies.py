@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from llmroute import names
@@ -10,7 +12,19 @@ from llmroute.diagnostic import Diagnostic
 from llmroute.pipeline import Compiled, compile_policies
 from llmroute.targets import ENVOY_GATEWAY, Capabilities, capabilities
 
-__all__ = ["MODEL", "USER", "compiled", "findings", "header", "limit", "route", "rule", "text", "with_spec"]
+__all__ = [
+    "MODEL",
+    "USER",
+    "compiled",
+    "findings",
+    "header",
+    "limit",
+    "read_context",
+    "route",
+    "rule",
+    "text",
+    "with_spec",
+]
 
 MODEL = names.MODEL_HEADER
 USER = names.USER_HEADER
@@ -25,3 +39,9 @@ def compiled(*documents: dict[str, Any], target: str | Capabilities = ENVOY_GATE
 def findings(*documents: dict[str, Any], target: str | Capabilities = ENVOY_GATEWAY) -> list[tuple[str, Diagnostic]]:
     """Code and record of each finding."""
     return [(d.code.id, d) for d in compiled(*documents, target=target).diagnostics]
+
+
+def read_context(context: Mapping[str, str]) -> dict[str, Any]:
+    """What a filter context tells the Lua of its route."""
+    found: dict[str, Any] = json.loads(context["route"])
+    return found

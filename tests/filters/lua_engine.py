@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,11 @@ from llmroute.render.lua import JSON, filter_source, lua_literal
 from tests.filters.proxy import CONTEXT, Engine, Fail, Message, Sent, Service, Stream
 
 HERE: Final = Path(__file__).parent
+
+
+def handed(context: JSON) -> bytes:
+    """The filter context that a route has for the Lua, as Lua: what is no object is handed over as it is."""
+    return lua_literal({"route": json.dumps(context)} if isinstance(context, dict) else context).encode()
 
 
 class LuaEngine(Engine):
@@ -35,7 +41,7 @@ class LuaStream(Stream):
     def __init__(self, engine: LuaEngine, context: JSON, fail: Fail | None) -> None:
         self._engine = engine
         self._lua = engine.lua
-        self._stream = engine.fake[b"stream"](self._lua.eval(lua_literal(context).encode()), fail)
+        self._stream = engine.fake[b"stream"](self._lua.eval(handed(context)), fail)
 
     @property
     def raw(self) -> Any:

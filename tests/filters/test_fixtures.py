@@ -10,7 +10,7 @@ import pytest
 from llmroute import names
 from llmroute.conformance.wire import Fixture, load
 from llmroute.render.lua import lua_literal
-from tests.filters.lua_engine import LuaEngine
+from tests.filters.lua_engine import LuaEngine, handed
 from tests.filters.proxy import CONTEXT, Engine, Stream
 
 FIXTURES: Final = load()
@@ -87,7 +87,7 @@ def cut_in_lua(engine: LuaEngine, fixture: Fixture) -> None:
     wrong = lua.execute(EVERY_CUT)(
         engine.fake,
         lua.globals()[b"envoy_on_response"],
-        lua.eval(lua_literal(CONTEXT).encode()),
+        lua.eval(handed(CONTEXT)),
         lua.eval(lua_literal(known).encode()),
         lua.table_from([lua.table_from([k.encode(), v.encode()]) for k, v in headers(fixture)]),
         fixture.answer,

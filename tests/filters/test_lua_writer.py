@@ -140,13 +140,13 @@ def test_bundle_says_where_its_source_is() -> None:
 
 
 def test_shipped_bundle_is_up_to_date_and_small() -> None:
-    """The committed bundle is what the sources give, says what it is, and stays under 48 KiB."""
+    """The committed bundle is what the sources give, says what it is, and stays under 50 KiB."""
     check = subprocess.run(
         [sys.executable, "tools/bundle_filter.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (check.returncode, check.stderr) == (0, "")
     assert filter_source().startswith("-- The llmroute filter")
-    assert len(filter_source().encode()) < 48 * 1024
+    assert len(filter_source().encode()) < 50 * 1024
 
 
 def test_modules_are_small() -> None:

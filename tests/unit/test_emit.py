@@ -15,7 +15,7 @@ from llmroute.encoding import Charge, encode
 from llmroute.limiter import Code, Descriptor, Limiter, parse
 from llmroute.plan import Admission, Kind, Limit, Mode, Plan, Settle, Unit
 from llmroute.targets import ENVOY
-from tests.policies import MODEL, USER, compiled, header, limit, route, rule
+from tests.policies import MODEL, USER, compiled, header, limit, read_context, route, rule
 from tests.unit.test_check import backend
 
 
@@ -162,7 +162,7 @@ def test_a_route_without_limits_still_reads_the_model() -> None:
     _, extension, traffic = yaml.safe_load_all(compiled(route()).artifacts[0].text)
     assert "rateLimit" not in traffic["spec"]
     assert traffic["spec"]["requestBuffer"] == {"limit": "4100Ki"}
-    assert extension["spec"]["lua"][0]["filterContext"]["limits"] == []
+    assert read_context(extension["spec"]["lua"][0]["filterContext"])["limits"] == []
 
 
 def contexts(spec: dict[str, Any]) -> list[dict[str, Any]]:
@@ -173,7 +173,7 @@ def contexts(spec: dict[str, Any]) -> list[dict[str, Any]]:
     manager = artifacts(policy, backend("llm"))["envoy.yaml"]["static_resources"]["listeners"][0]
     routes = manager["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"][0]["routes"]
     plain = routes[0]["typed_per_filter_config"]["envoy.filters.http.lua"]["filter_context"]
-    return [extension["spec"]["lua"][0]["filterContext"], plain]
+    return [read_context(extension["spec"]["lua"][0]["filterContext"]), read_context(plain)]
 
 
 USAGE = {"onMissing": "Estimate", "fixedTokens": 0, "onDisconnect": "Charge", "includeUsage": "Force"}

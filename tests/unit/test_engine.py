@@ -13,7 +13,7 @@ from llmroute.emit.envoy_static import envoy_static
 from llmroute.pipeline import compile_policies
 from llmroute.render.wasm import filter_module
 from llmroute.targets import COMPOSE, ENVOY, ENVOY_GATEWAY, LUA, WASM, Capabilities, capabilities
-from tests.policies import findings, limit, route, rule, text, with_spec
+from tests.policies import findings, limit, read_context, route, rule, text, with_spec
 from tests.unit.test_check import backend
 
 POLICY = with_spec(route(one=[rule(limit(9))], two=[rule(limit(8))]), admission={"settle": "Sync"})
@@ -55,7 +55,7 @@ def test_every_route_finds_its_context() -> None:
     assert len(named) >= 2
     _, by_lua = bootstrap(LUA)
     configs = [each["typed_per_filter_config"] for each in by_lua["route_config"]["virtual_hosts"][0]["routes"]]
-    assert all(each["envoy.filters.http.lua"]["filter_context"] == context["context"] for each in configs)
+    assert all(read_context(each["envoy.filters.http.lua"]["filter_context"]) == context["context"] for each in configs)
 
 
 def test_nothing_asks_the_other_engine() -> None:

@@ -54,23 +54,3 @@ def test_a_shadow_is_not_told() -> None:
     """It refuses nobody, and takes no other limit's name away."""
     (only,) = told(PROMPT, COMPLETION | {"shadow": True})
     assert only["what"] == "prompt tokens"
-
-
-def test_contexts_that_differ_have_other_ids() -> None:
-    """The filter keeps what it has read by the id: of the limits, of all else, and of its calls."""
-
-    def said(spec: dict[str, Any], calls: dict[str, dict[str, Any]]) -> str:
-        (plan,) = compiled(spec).plan.routes
-        found: str = filter_context(plan, calls)["id"]
-        return found
-
-    other = route(rule(limit(10)))
-    other["spec"]["usage"] = {"onMissing": "Free"}
-    ids = [
-        said(route(rule(limit(10))), {}),
-        said(route(rule(limit(11))), {}),
-        said(other, {}),
-        said(route(rule(limit(10))), {"settle": {"timeoutMs": 1000}}),
-    ]
-    assert len(set(ids)) == len(ids)
-    assert said(route(rule(limit(10))), {}) == ids[0]

@@ -17,7 +17,7 @@ from llmroute.lower import StandIns
 from llmroute.pipeline import compile_policies
 from llmroute.plan import Endpoint
 from llmroute.targets import COMPOSE, ENVOY, ENVOY_GATEWAY, capabilities
-from tests.policies import USER, compiled, header, limit, route, rule, text
+from tests.policies import USER, compiled, header, limit, read_context, route, rule, text
 
 JWKS: Final = json.dumps({"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "a", "alg": "HS256"}]})
 KEY: Final = "key-of-amy"
@@ -137,7 +137,7 @@ def test_a_token_on_envoy() -> None:
     assert (made["issuer"], made["audiences"]) == ("https://issuer.example.com", ["llm"])
     wanted = [each["typed_per_filter_config"]["envoy.filters.http.jwt_authn"] for each in routes(manager)]
     assert {each["requirement_name"] for each in wanted} == set(config["requirement_map"])
-    context = routes(manager)[0]["typed_per_filter_config"]["envoy.filters.http.lua"]["filter_context"]
+    context = read_context(routes(manager)[0]["typed_per_filter_config"]["envoy.filters.http.lua"]["filter_context"])
     assert context["metadata"][0] == {
         "header": USER,
         "namespace": "envoy.filters.http.jwt_authn",
@@ -270,6 +270,6 @@ def test_without_a_bound_nothing_is_said() -> None:
 def test_the_backend_header_is_a_name_of_ours() -> None:
     """Where the filter puts its choice is where routes look."""
     manager, _ = bootstrap({})
-    context = routes(manager)[-1]["typed_per_filter_config"]["envoy.filters.http.lua"]["filter_context"]
+    context = read_context(routes(manager)[-1]["typed_per_filter_config"]["envoy.filters.http.lua"]["filter_context"])
     assert context["backendHeader"] == names.BACKEND_HEADER == routes(manager)[0]["match"]["headers"][0]["name"]
     assert context["backends"] == [{"name": "a", "models": ["m"]}, {"name": "b", "models": ["*"]}]

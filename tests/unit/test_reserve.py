@@ -10,7 +10,7 @@ import yaml
 
 from llmroute import names
 from llmroute.targets import ENVOY, capabilities
-from tests.policies import MODEL, USER, compiled, header, limit, route, rule, with_spec
+from tests.policies import MODEL, USER, compiled, header, limit, read_context, route, rule, with_spec
 from tests.unit.test_check import backend
 
 EMBEDDED: Final = dataclasses.replace(capabilities(ENVOY), refunds=True)
@@ -29,10 +29,10 @@ def made(policy: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]], 
     listener = yaml.safe_load(files["envoy.yaml"])["static_resources"]["listeners"][0]
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
     (one,) = manager["route_config"]["virtual_hosts"][0]["routes"]
-    told = one["typed_per_filter_config"]
+    configs = one["typed_per_filter_config"]
     return (
-        told["envoy.filters.http.lua"]["filter_context"],
-        told["envoy.filters.http.ratelimit"]["rate_limits"],
+        read_context(configs["envoy.filters.http.lua"]["filter_context"]),
+        configs["envoy.filters.http.ratelimit"]["rate_limits"],
         files["ratelimit/default.route.yaml"],
     )
 

@@ -17,7 +17,7 @@ from llmroute.pipeline import compile_policies
 from llmroute.plan import Settle
 from llmroute.settlement import carried_out, hindrance
 from llmroute.targets import COMPOSE, ENVOY, ENVOY_GATEWAY, TARGETS, capabilities
-from tests.policies import MODEL, USER, compiled, findings, header, limit, route, rule, text
+from tests.policies import MODEL, USER, compiled, findings, header, limit, read_context, route, rule, text
 from tests.unit.test_check import backend
 
 EVERY_USER = [header(USER, "Distinct")]
@@ -35,8 +35,10 @@ def contexts(policy: dict[str, Any], target: str) -> list[dict[str, Any]]:
     assert made.artifacts, [str(found) for found in made.diagnostics]
     if target == ENVOY_GATEWAY:
         documents = [d for d in yaml.safe_load_all(made.artifacts[0].text) if d]
-        return [d["spec"]["lua"][0]["filterContext"] for d in documents if d["kind"] == "EnvoyExtensionPolicy"]
-    return [each["envoy.filters.http.lua"]["filter_context"] for each in _routes(made.artifacts)]
+        return [
+            read_context(d["spec"]["lua"][0]["filterContext"]) for d in documents if d["kind"] == "EnvoyExtensionPolicy"
+        ]
+    return [read_context(each["envoy.filters.http.lua"]["filter_context"]) for each in _routes(made.artifacts)]
 
 
 def _routes(artifacts: Any) -> list[dict[str, Any]]:

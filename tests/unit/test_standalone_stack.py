@@ -142,7 +142,7 @@ def test_what_is_not_there_is_named(config: int, field: str, said: str) -> None:
         (lambda r: r["typed_per_filter_config"].pop("envoy.filters.http.ratelimit/x"), "the limits"),
         (lambda r: r["typed_per_filter_config"]["envoy.filters.http.ratelimit/x"]["rate_limits"].pop(), "the limits"),
         (
-            lambda r: r["typed_per_filter_config"]["envoy.filters.http.lua/x"]["filter_context"]["limits"].pop(),
+            lambda r: r["typed_per_filter_config"]["envoy.filters.http.lua/x"]["filter_context"].pop("route"),
             "the filter context",
         ),
     ],

@@ -1,5 +1,5 @@
--- context: what the route tells the filter. Envoy hands it over as nested tables; anything else, or
--- nothing, means the defaults.
+-- context: what the route tells the filter, as the text of a JSON object: Envoy copies all that it hands over
+-- for each request, and a text is one piece. Anything else, or nothing, means the defaults.
 
 local floor, type = math.floor, type
 
@@ -11,13 +11,6 @@ local NOTHING = {}
 local MAX_KNOWN = 1024
 
 local context = {}
-
--- What a route without a context says.
-local SILENT = {
-  get = function()
-    return nil
-  end,
-}
 
 local function list(value)
   return type(value) == "table" and value or NOTHING
@@ -39,13 +32,12 @@ local function with(given, name)
 end
 
 local function word(value)
-  -- EG's validator answers every question with one made-up word.
   return type(value) == "string" and value ~= "" and value or nil
 end
 
 -- A way to the rate limit service and what it counts there; nil without one.
 local function calls(all, name)
-  local route = all:get(name)
+  local route = all[name]
   return type(route) == "table" and type(route.limits) == "table" and route or nil
 end
 
@@ -60,21 +52,21 @@ local function usage_of(given)
 end
 
 local function read(all)
-  local limit, most, usage = all:get("bodyLimit"), all:get("maxTokens"), list(all:get("usage"))
+  local limit, most, usage = all.bodyLimit, all.maxTokens, list(all.usage)
   local settle, prepay = calls(all, "settle"), calls(all, "prepay")
   local owing = settle or prepay
   return {
-    model_header = word(all:get("modelHeader")) or MODEL_HEADER,
-    defaults = list(all:get("defaults")),
-    metadata = with(all:get("metadata"), "header"),
-    identity = word(all:get("identity")),
-    backend_header = word(all:get("backendHeader")),
-    backends = with(all:get("backends"), "name"),
-    limits = list(all:get("limits")),
+    model_header = word(all.modelHeader) or MODEL_HEADER,
+    defaults = list(all.defaults),
+    metadata = with(all.metadata, "header"),
+    identity = word(all.identity),
+    backend_header = word(all.backendHeader),
+    backends = with(all.backends, "name"),
+    limits = list(all.limits),
     usage = usage_of(usage),
     forces = usage.includeUsage ~= "Keep",
-    costs = costs.new(with(all:get("costs"), "key")),
-    holds = with(all:get("holds"), "paid"),
+    costs = costs.new(with(all.costs, "key")),
+    holds = with(all.holds, "paid"),
     max_tokens = type(most) == "number" and most >= 1 and floor(most) or nil,
     body_limit = type(limit) == "number" and limit >= 0 and limit or BODY_LIMIT,
     settle = settle,
@@ -83,8 +75,7 @@ local function read(all)
   }
 end
 
--- What was read, by the `id` that the context gives itself. Policies come and go: what is too much is
--- forgotten, and read again.
+-- What was read, by its text. Policies come and go: when there is too much, all is forgotten and read again.
 local known, count = {}, 0
 
 -- What the route says: `model_header`; `defaults`, the headers that limits select on and what each says
@@ -102,20 +93,21 @@ local known, count = {}, 0
 -- into it.
 function context.of(handle)
   local all = handle:filterContext()
-  local id = all and word(all:get("id"))
-  local route = id and known[id] or read(all or SILENT)
-  if id and not known[id] then
+  local said = all and word(all:get("route")) or ""
+  local route = known[said]
+  if not route then
     if count == MAX_KNOWN then
       known, count = {}, 0
     end
-    known[id], count = route, count + 1
+    route = read(decode.object(said) or NOTHING)
+    known[said], count = route, count + 1
   end
   return route
 end
 
 -- The same of a route that says nothing.
 function context.none()
-  return read(SILENT)
+  return read(NOTHING)
 end
 
 return context

@@ -69,6 +69,8 @@ local function scalar_end(body, at)
   return (exponent or stop) + 1
 end
 
+json.scalar_end = scalar_end
+
 -- For the member whose key begins at `at`: where its value begins, and where its key ends.
 local function member(body, at)
   if byte(body, at) ~= 34 then
@@ -84,6 +86,7 @@ local function member(body, at)
   end
   return solid(body, colon + 1), stop
 end
+json.member = member
 
 -- After a value that ended before `at`: closes what ends here. Gives where the next value begins and the
 -- depth, or at depth 0 where the outermost value ended.

@@ -19,7 +19,7 @@ return R(c)elseif c<2048 then
 return R(192+L(c/64),128+c%64)elseif c<65536 then
 return R(224+L(c/4096),128+L(c/64)%64,128+c%64)end
 return R(240+L(c/262144),128+L(c/4096)%64,128+L(c/64)%64,128+c%64)end
-function t.u2(r)local a=F(r,"\\",1,true)if not a then
+function t.u(r)local a=F(r,"\\",1,true)if not a then
 return r
 end
 local p,n,f={},0,1
@@ -97,7 +97,7 @@ local K={refused={429,"tokens","rate_limit_exceeded","rate_limit_error","RESOURC
 function S.anthropic(k,m)return O('{"type":"error","error":{"type":"%s","message":%s}}',k[4],m)end
 function S.gemini(k,m,o)local d=""if o.w4 then
 d=O(',"details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"%.0fs"}]',o.w4)end
-return O('{"error":{"code":%d,"message":%s,"status":"%s"%s}}',o.s9 or k[1],m,k[5],d)end
+return O('{"error":{"code":%d,"message":%s,"status":"%s"%s}}',o.s10 or k[1],m,k[5],d)end
 function S.any(k,m)return O('{"type":"error","error":{"type":"%s","message":%s,"param":null,"code":"%s","status":"%s"}}',k[4],m,k[3],k[5])end
 local e=_ function e.body(a,k,m,o)local s=S[a or"openai"]or S.openai
 return s(K[k],q(m),o or{})end
@@ -110,10 +110,10 @@ end
 function e.a6(h,s,s2)return A[s]and not s2 and e.b3(h)and"unavailable"or nil
 end
 function e.d6(h,k,s)local w=M2(s,"^[ -~]+$")H.set(h,"content-type","application/json")return e.body("any",k,w or"The request was turned away.")end
-function e.p12(h,a,s)H.set(h,"content-type","application/json")H.set(h,"retry-after","1")local m="The rate limit cannot be checked right now. Please try again in 1s."return e.body(a,"unavailable",m,{s9=s})end
+function e.p12(h,a,s)H.set(h,"content-type","application/json")H.set(h,"retry-after","1")local m="The rate limit cannot be checked right now. Please try again in 1s."return e.body(a,"unavailable",m,{s10=s})end
 end
 local J={}do local _=J
-local e,u=X.e6,X.u2
+local e,u=X.e6,X.u
 local M=10000
 local M2=27*6+2
 local W={[116]="true",[102]="false",[110]="null",[78]="NaN",[73]="Infinity"}local j=_ local function s(b,a)local c=B(b,a)if c and c>32 then
@@ -121,7 +121,7 @@ return a
 end
 return F(b,"[^ \t\r\n]",a)or#b+1
 end
-j.s10=s
+j.s9=s
 local function s2(b,a,o)local f=o and a+1 or a
 local q=f-1
 while true do
@@ -138,7 +138,7 @@ return q+1
 end
 end
 end
-j.s12=s2
+j.s11=s2
 local function s3(b,a)local c=B(b,a)local w=W[c or 0]if c==45 and B(b,a+1)==73 then
 w="-Infinity"end
 if w then
@@ -152,6 +152,7 @@ end
 local _,f=F(b,"^%.%d+",s+1)s=f or s
 local _,e=F(b,"^[eE][+-]?%d+",s+1)return(e or s)+1
 end
+j.s14=s3
 local function m(b,a)if B(b,a)~=34 then
 return nil
 end
@@ -163,6 +164,7 @@ return nil
 end
 return s(b,c+1),s2
 end
+j.m5=m
 local function a(b,a,d,o)while d>0 do
 a=s(b,a)local c=B(b,a)if c==44 then
 a=s(b,a+1)if o[d]then
@@ -242,6 +244,47 @@ function j.d2(b,w,s2)local s3=s(b,S(b,1,3)=="\239\187\191"and 4 or 1)local s2=j.
 return s3
 end
 return nil
+end
+end
+local D3={}do local _=D3
+local m,s,s2,s3=J.m5,J.s14,J.s9,J.s11
+local u=X.u
+local W={["true"]=true,["false"]=false}local d=_ local v
+local function c(b,a)local o,o2,n=B(b,a)==123,{},0
+local c=o and 125 or 93
+a=s2(b,a+1)if B(b,a)==c then
+return o2,a+1
+end
+while true do
+local k=n+1
+local o3
+if o then
+local f,s=m(b,a)if not f then
+return nil
+end
+k,a=u(S(b,a+1,s-2))or"",f
+end
+o3,a=v(b,a)if not a then
+return nil
+end
+o2[k],n=o3,n+1
+a=s2(b,a)local c2=B(b,a)if c2==c then
+return o2,a+1
+elseif c2~=44 then
+return nil
+end
+a=s2(b,a+1)end
+end
+function v(b,a)local c2=B(b,a)if c2==123 or c2==91 then
+return c(b,a)elseif c2==34 then
+local s=s3(b,a+1)return s and u(S(b,a+1,s-2)),s
+end
+local s=s(b,a)local r=s and S(b,a,s-1)if W[r]~=nil then
+return W[r],s
+end
+return r and T(r),s
+end
+function d.o5(b)local s=s2(b,1)local o,s3=v(b,s)return B(b,s)==123 and s3 and s2(b,s3)>#b and o or nil
 end
 end
 local U={}do local _=U
@@ -332,7 +375,7 @@ local c3=N(n.c3,p)local c4=N(n.c4,p-c3)local r=N(n.reasoning,c2)local s=(p-c3-c4
 return c(E(s/w.scale))end
 end
 local D2={}do local _=D2
-local s,u=J.s12,X.u2
+local s,u=J.s11,X.u
 local M=4096
 local M2=17*6
 local M3=64
@@ -659,8 +702,8 @@ end
 s.reported=U.n5(f)end
 local function e(s)local b=s.b
 local s2=s.s6 and s.d3+s.w2 or E(s.b2/4)local p=b and b.prompt or s.prompt
-local c2=c(b and A(b.completion,s2)or s2)return{prompt=p,completion=c2,t2=c(p+c2),c3=b and b.c3 or 0,c4=b and b.c4 or 0,reasoning=b and b.reasoning or 0,s11="estimated",}end
-local function f(t,s)return{prompt=t,completion=t,t2=t,c13=t,c3=0,c4=0,reasoning=0,s11=s,}end
+local c2=c(b and A(b.completion,s2)or s2)return{prompt=p,completion=c2,t2=c(p+c2),c3=b and b.c3 or 0,c4=b and b.c4 or 0,reasoning=b and b.reasoning or 0,s12="estimated",}end
+local function f(t,s)return{prompt=t,completion=t,t2=t,c13=t,c3=0,c4=0,reasoning=0,s12=s,}end
 local function p(s,o,k,v)if s.w3[k]~=v then
 o:set(N,k,v)s.w3[k]=v
 end
@@ -672,7 +715,7 @@ if l.refund then
 p(s,o,l.refund,A(0,-r))end
 end
 end
-local function p2(s,h,n)local o2=m2(h)p(s,o2,"cached_tokens",n.c3)p(s,o2,"cache_write_tokens",n.c4)p(s,o2,"reasoning_tokens",n.reasoning)p(s,o2,"prompt_tokens",n.prompt)p(s,o2,"completion_tokens",n.completion)p(s,o2,"total_tokens",n.t2)p(s,o2,"usage_source",n.s11 or"reported")for i=1,#s.costs do
+local function p2(s,h,n)local o2=m2(h)p(s,o2,"cached_tokens",n.c3)p(s,o2,"cache_write_tokens",n.c4)p(s,o2,"reasoning_tokens",n.reasoning)p(s,o2,"prompt_tokens",n.prompt)p(s,o2,"completion_tokens",n.completion)p(s,o2,"total_tokens",n.t2)p(s,o2,"usage_source",n.s12 or"reported")for i=1,#s.costs do
 local w=s.costs[i]p(s,o2,w.key,n.c13 or C3.sum(w,n))end
 o(s,o2,s.holds)o(s,o2,s.d4)end
 local function w2(s,h)if s.p9.onDisconnect=="Free"or(s.reported and s.reported==s.l4)then
@@ -709,7 +752,7 @@ return h2,b
 end
 end
 local E3={}do local _=E3
-local s=J.s12
+local s=J.s11
 local M=8
 local M2=1024
 local e=_ function e.n2()return{l3=nil,h=nil,t3=nil,t4=0,}end
@@ -759,7 +802,7 @@ return nil
 end
 end
 local E5={}do local _=E5
-local m,s=J.m3,J.s10
+local m,s=J.m3,J.s9
 local e,f=X.e6,U.f2
 local W=J.n3("message","response","choices","candidates","type","delta","done","usage","usageMetadata","meta","error","role","start","stopReason","contentBlockIndex")local U=J.n3("usage")local F2,I=J.s5(),J.s5()local L={['"message_stop"']=true,['"message-end"']=true,['"response.completed"']=true,['"response.incomplete"']=true,['"response.failed"']=true,}local function m2(d,f)local f,t=f.key.usage,f.t.usage-1
 local b=f-1
@@ -859,8 +902,7 @@ end
 local C2={}do local _=C2
 local M="x-ai-gateway-llm-model-name"local B=4194304
 local N={}local M2=1024
-local c=_ local S={get=function()return nil
-end,}local function l(v)return Y(v)=="table"and v or N
+local c=_ local function l(v)return Y(v)=="table"and v or N
 end
 local function w(g,n)if Y(g)~="table"then
 return N
@@ -874,22 +916,22 @@ return o
 end
 local function w2(v)return Y(v)=="string"and v~=""and v or nil
 end
-local function c2(a,n)local r=a:get(n)return Y(r)=="table"and Y(r.limits)=="table"and r or nil
+local function c2(a,n)local r=a[n]return Y(r)=="table"and Y(r.limits)=="table"and r or nil
 end
 local function u(g)local f=g.fixedTokens
 return{onMissing=g.onMissing or"Estimate",fixedTokens=Y(f)=="number"and f>=0 and L(f)or 0,onDisconnect=g.onDisconnect or"Charge",}end
-local function r(a)local l2,m,u2=a:get("bodyLimit"),a:get("maxTokens"),l(a:get("usage"))local s,p=c2(a,"settle"),c2(a,"prepay")local o=s or p
-return{m4=w2(a:get("modelHeader"))or M,defaults=l(a:get("defaults")),metadata=w(a:get("metadata"),"header"),identity=w2(a:get("identity")),b7=w2(a:get("backendHeader")),backends=w(a:get("backends"),"name"),limits=l(a:get("limits")),usage=u(u2),f4=u2.includeUsage~="Keep",costs=C3.n2(w(a:get("costs"),"key")),holds=w(a:get("holds"),"paid"),max_tokens=Y(m)=="number"and m>=1 and L(m)or nil,b9=Y(l2)=="number"and l2>=0 and l2 or B,settle=s,prepay=p,d4=o and o.limits or N,}end
+local function r(a)local l2,m,u2=a.bodyLimit,a.maxTokens,l(a.usage)local s,p=c2(a,"settle"),c2(a,"prepay")local o=s or p
+return{m4=w2(a.modelHeader)or M,defaults=l(a.defaults),metadata=w(a.metadata,"header"),identity=w2(a.identity),b7=w2(a.backendHeader),backends=w(a.backends,"name"),limits=l(a.limits),usage=u(u2),f4=u2.includeUsage~="Keep",costs=C3.n2(w(a.costs,"key")),holds=w(a.holds,"paid"),max_tokens=Y(m)=="number"and m>=1 and L(m)or nil,b9=Y(l2)=="number"and l2>=0 and l2 or B,settle=s,prepay=p,d4=o and o.limits or N,}end
 local k,c2={},0
-function c.of(h)local a=h:filterContext()local i=a and w2(a:get("id"))local r=i and k[i]or r(a or S)if i and not k[i]then
+function c.of(h)local a=h:filterContext()local s=a and w2(a:get("route"))or""local r2=k[s]if not r2 then
 if c2==M2 then
 k,c2={},0
 end
-k[i],c2=r,c2+1
+r2=r(D3.o5(s)or N)k[s],c2=r2,c2+1
 end
-return r
+return r2
 end
-function c.none()return r(S)end
+function c.none()return r(N)end
 end
 local P3={}do local _=P3
 local p=_ local M={"^.*/openai/deployments/()[^/]+()/","^.*/models/()[^/]+():%a+$","^.*/tunedmodels/()[^/]+():%a+$","^.*/model/()[^/]+()/[^/]+$",}local R2={["/v1/chat/completions"]=true,["/v1/completions"]=true,["/v1/embeddings"]=true,["/v1/messages"]=true,["/v1/responses"]=true,}local S2={["/"]="\1",["\1"]="\2"}local function d(h)local c=R(T(h,16))return S2[c]or c
@@ -987,7 +1029,7 @@ return m2
 end
 end
 local D={}do local _=D
-local s=J.s10
+local s=J.s9
 local e=_ function e.replace(l,f,t,t2)local i=#l+1
 while i>1 and l[i-1].f>f do
 l[i]=l[i-1]i=i-1
@@ -1075,7 +1117,7 @@ end
 end
 local Q={}do local _=Q
 local m,r=J.m3,J.r
-local h,u=X.h6,X.u2
+local h,u=X.h6,X.u
 local M=256
 local P={"messages","prompt","input","contents","documents","texts","query"}local W=J.n3("model","stream","stream_options")for _,n in ipairs(P)do
 W[n]=true
@@ -1118,7 +1160,7 @@ local f=M3.model(k,b)if f==nil then
 return i or"unknown"end
 f=n(f)return(not i or i==f)and f or"unknown"end
 function r2.u3(s,i)return n(i),E(s/4)end
-function r2.s14(e)return S(e,-12)=="/completions"end
+function r2.s15(e)return S(e,-12)=="/completions"end
 function r2.api(e)if F(e,":%a+$")and F(e,"models/",1,true)then
 return"gemini"elseif F(e,"/messages$")or F(e,"/messages/[%a_]+$")then
 return(F(e,"/threads/",1,true)or F(e,"/completions/",1,true))and"openai"or"anthropic"end
@@ -1129,7 +1171,7 @@ local s=J.d2(b,W,f)local n=i2 and n(i2)or i(b,s,f,k)if not s then
 return n,E(#b/4),nil,false
 end
 local l,f2,l2=nil,false,nil
-if f.f.stream and r2.s14(e2)and r.f4 then
+if f.f.stream and r2.s15(e2)and r.f4 then
 l={}f2=w(l,b,s,f)end
 if m then
 l=l or{}l2=K.h2(l,b,s,f,e2,m)end
@@ -1447,14 +1489,14 @@ local r=_ local J="application/json"local function k(h)local v=h:get("content-ty
 return v
 end
 return v and M2(W(v),"^[^%s;,]*")or""end
-local function r2(r,h,k2)local s={m=M.n2(r,k2),s=nil,u=false,e4=false,h2=false,messages=nil,stream=nil,d2=nil,length=T(h:get("content-length")or""),settle=nil,t3=nil,}S2.o4(r.settle,s,h)if not H.p8(h)then
+local function r2(r,h,k2)local s={m=M.n2(r,k2),s=nil,u2=false,e4=false,h2=false,messages=nil,stream=nil,d2=nil,length=T(h:get("content-length")or""),settle=nil,t3=nil,}S2.o4(r.settle,s,h)if not H.p8(h)then
 return s
 end
 local k=k(h)s.s=E5.n2(s.m)if k=="application/vnd.amazon.eventstream"then
 s.messages=E4.n2()s.m.s6=true
 return s
 end
-s.u=true
+s.u2=true
 s.e4=k=="text/event-stream"s.m.s6=s.e4
 s.h2=s.e4 and k2.forced_usage==true
 if s.h2 then
@@ -1467,7 +1509,7 @@ elseif F(b,s.e4 and"[^\r\n]"or"[^ \t\r\n\239\187\191]")then
 s.stream=S3.n2(s.h2)else
 return
 end
-s.u=false
+s.u2=false
 end
 local function o(r,h,s,s2,k)if L2.refused(h,s,s2)then
 return"refused"end
@@ -1477,7 +1519,7 @@ function r.o4(h)local k,r=M.get(h),C2.of(h)if k.usage_source==nil then
 M.default(h)end
 local h2=h:headers()local s=T(h2:get(":status")or"")or 0
 local s2=L2.t6(h2)local k2=o(r,h2,s,s2,k)if k2 then
-return{r2={kind=k2,s9=s,s7=s2}}end
+return{r2={kind=k2,s10=s,s7=s2}}end
 local l
 if s~=429 then
 if k.told_of then
@@ -1494,11 +1536,11 @@ function r.r4(h,r,b)local k,h2,s=M.get(h),h:headers(),b:length()if r.kind=="unid
 b:setBytes(E2.d6(h2,r.kind,s>0 and b:getBytes(0,s)or""))elseif s>0 then
 return
 elseif r.kind=="unavailable"then
-b:setBytes(E2.p12(h2,k.api,r.s9))else
+b:setBytes(E2.p12(h2,k.api,r.s10))else
 local l=L2.find(C2.of(h).limits,r.s7)b:setBytes(L2.r4(h2,l,r.s7,k.model or"unknown",k.api))end
 end
 function r.p(s,h,b)local o
-if s.u then
+if s.u2 then
 d(s,b)end
 s.m.b2=s.m.b2+#b
 if s.stream then

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from llmroute.emit.envoy_clusters import RATELIMIT_CLUSTER
 from llmroute.emit.envoy_types import http_filter, typed
-from llmroute.emit.filter_context import filter_context
+from llmroute.emit.filter_context import filter_context, lua_context
 from llmroute.emit.ratelimit_config import domain
 from llmroute.emit.settle import on_envoy
 from llmroute.plan import Backend, Plan, Route
@@ -41,7 +41,10 @@ def engine_filter(plan: Plan, engine: str) -> dict[str, Any]:
 
 def engine_config(route: Route, engine: str) -> dict[str, Any]:
     """``typed_per_filter_config`` of the route's requests, for this filter."""
-    return {} if engine == WASM else {LUA_FILTER: typed("lua.v3.LuaPerRoute", {"filter_context": _context(route)})}
+    if engine == WASM:
+        return {}
+    context = lua_context(route, on_envoy(route, RATELIMIT_CLUSTER))
+    return {LUA_FILTER: typed("lua.v3.LuaPerRoute", {"filter_context": context})}
 
 
 def route_name(route: Route, backend: Backend, *, named: bool) -> str:
@@ -54,10 +57,6 @@ def undecided_name(route: Route) -> str:
     return f"{domain(route)}/undecided"
 
 
-def _context(route: Route) -> dict[str, Any]:
-    return filter_context(route, on_envoy(route, RATELIMIT_CLUSTER))
-
-
 def _names(route: Route) -> Iterator[str]:
     """Of every route that Envoy may have of it."""
     for backend in route.backends:
@@ -66,7 +65,10 @@ def _names(route: Route) -> Iterator[str]:
 
 
 def _plugin(plan: Plan) -> dict[str, Any]:
-    contexts = [{"routes": list(_names(route)), "context": _context(route)} for route in plan.routes]
+    contexts = [
+        {"routes": list(_names(route)), "context": filter_context(route, on_envoy(route, RATELIMIT_CLUSTER))}
+        for route in plan.routes
+    ]
     return {
         "name": "llmroute",
         "vm_config": {

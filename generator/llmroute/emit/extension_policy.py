@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from llmroute import names
-from llmroute.emit.filter_context import filter_context
+from llmroute.emit.filter_context import lua_context
 from llmroute.emit.metadata import object_for, on_http_route
 from llmroute.emit.settle import on_gateway
 from llmroute.plan import Route
@@ -24,7 +24,7 @@ def extension_policy(route: Route) -> dict[str, Any]:
             "lua": [
                 {
                     "type": "Inline",
-                    "filterContext": filter_context(route, on_gateway(route)),
+                    "filterContext": lua_context(route, on_gateway(route)),
                     "inline": Block(filter_source()),
                 },
             ],

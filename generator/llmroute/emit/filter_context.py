@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 from llmroute import names
 from llmroute.emit.charges import costs, holds_of
 from llmroute.emit.envoy_types import JWT_FILTER
 from llmroute.encoding import counted, reported_limit
-from llmroute.lower.digest import digest
 from llmroute.plan import Identity, Limit, MetadataHeader, Route, Usage
+from llmroute.render.yaml import Block
 from llmroute.settlement import holds
 
 VERSION: Final = 1
@@ -24,9 +25,8 @@ Calls = dict[str, dict[str, Any]]
 def filter_context(route: Route, calls: Calls) -> dict[str, Any]:
     """A JSON object.
 
-    ``id``: of what it says, so that the filter reads what it has read before only once. ``modelHeader``: the
-    header to set from the body. ``defaults``: header -> value for a request that lacks it. ``limits``: what the
-    service's answer means; ``reported`` and ``window`` (seconds)
+    ``modelHeader``: the header to set from the body. ``defaults``: header -> value for a request
+    that lacks it. ``limits``: what the service's answer means; ``reported`` and ``window`` (seconds)
     are in the answer, ``kind`` (``tokens`` or ``requests``), ``quantity`` and ``unit`` are not, nor is
     ``what`` (``prompt tokens``), where that is more than the kind and no other limit looks the same, nor ``held``:
     such a limit may refuse with something left.
@@ -59,8 +59,15 @@ def filter_context(route: Route, calls: Calls) -> dict[str, Any]:
     if route.routes_by_model:
         context["backendHeader"] = names.BACKEND_HEADER
         context["backends"] = [{"name": b.name, "models": list(b.models)} for b in route.backends]
-    context |= {**calls, "bodyLimit": route.body_limit_bytes}
-    return {"id": digest(context), **context}
+    return {**context, **calls, "bodyLimit": route.body_limit_bytes}
+
+
+def lua_context(route: Route, calls: Calls) -> dict[str, Any]:
+    """The same for the Lua: ``route`` is the text of that object.
+
+    Envoy copies for each request what it hands over, and a text is one piece of memory.
+    """
+    return {"route": Block(json.dumps(filter_context(route, calls), indent=2))}
 
 
 def place_among_told(route: Route, limit: Limit) -> int:

@@ -17,6 +17,7 @@ MODULES: Final = (
     "header",
     "errors",
     "json",
+    "decode",
     "usage",
     "costs",
     "document",

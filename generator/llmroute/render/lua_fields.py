@@ -26,7 +26,7 @@ _OBJECTS: Final = frozenset(
 )
 # What the route tells the filter: emit/filter_context.py, emit/charges.py and emit/settle.py.
 _CONTEXT: Final = frozenset(
-    {"id", "version", "modelHeader", "defaults", "limits", "usage", "maxTokens", "costs", "metadata", "identity"}
+    {"route", "version", "modelHeader", "defaults", "limits", "usage", "maxTokens", "costs", "metadata", "identity"}
     | {"backendHeader", "backends", "bodyLimit", "settle"}
     | {"reported", "window", "kind", "quantity", "unit", "what"}
     | {"onMissing", "fixedTokens", "onDisconnect", "includeUsage"}

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 from llmroute import names
-from llmroute.render.lua import JSON, MODULES, bundle, lua_literal
+from llmroute.render.lua import JSON, MODULES, bundle
+from tests.filters.lua_engine import handed
 
 HERE: Final = Path(__file__).parent
 SOURCES: Final = HERE.parents[2] / "filters" / "lua" / "src"
@@ -106,9 +107,7 @@ class FuzzedLua:
         self.lua = importlib.import_module(f"lupa.{engine}").LuaRuntime(encoding=None)
         fake = self.lua.execute((HERE.parent / "fake.lua").read_bytes())
         self.lua.execute(bundle(modules or sources()).encode())
-        contexts = self.lua.table_from(
-            [self.lua.eval(lua_literal({"version": 1, **policy}).encode()) for policy in POLICIES]
-        )
+        contexts = self.lua.table_from([self.lua.eval(handed({"version": 1, **policy})) for policy in POLICIES])
         driver = self.lua.execute((HERE / "driver.lua").read_bytes())
         entries = self.lua.globals()
         keys = self.lua.table_from([key.encode() for key in KEYS])
