@@ -107,8 +107,10 @@ class KindCluster:
             self._say_whole(mark)
 
     def _take_away(self) -> None:
-        """The Gateway, Envoy Gateway and Redis. The model server stays: it is not ready for half a minute."""
-        self.kubectl("delete", "-f", str(GATEWAY))
+        """Gateways, Envoy Gateway and Redis. The model server stays: it is not ready for half a minute."""
+        # Those of policies, too: their class goes when it has none.
+        self.kubectl("delete", "gateways", "--all", "-A", within=_WITHIN)
+        self.kubectl("delete", "--ignore-not-found", "-f", str(GATEWAY), within=_WITHIN)
         # A namespace with pods that take their time goes later still, and an Envoy does, for the sake of its clients.
         for namespace in (SYSTEM, REDIS):
             self.kubectl(
