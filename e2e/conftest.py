@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,10 +15,14 @@ from e2e.stacks import STACKS, Stack, Unavailable
 from e2e.stacks.local import LocalStack
 from e2e.stacks.protocol import Breakable
 from e2e.suite import RunCase, runner
+from e2e.terminal import Terminal, reader
 from llmroute.conformance.windows import wait_until_clear
 from llmroute.pipeline import compile_policies
 from llmroute.plan import Unit
 from llmroute.targets import ENVOY_GATEWAY, capabilities
+
+if TYPE_CHECKING:
+    from e2e.stacks.kind import KindStack  # needs more than the other stacks
 
 EXAMPLES = Path(__file__).parent.parent / "manifests" / "examples"
 
@@ -47,6 +51,25 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
         lacking(request.config, missing)
     with running:
         yield running
+
+
+@pytest.fixture
+def kind(request: pytest.FixtureRequest) -> KindStack:
+    """The stack, where it is a cluster."""
+    if request.config.getoption("--stack") != "kind":
+        pytest.skip("missing capability: a cluster (--stack kind has one)")
+    stack: KindStack = request.getfixturevalue("stack")
+    return stack
+
+
+@pytest.fixture
+def terminal(kind: KindStack, tmp_path: Path) -> Iterator[Terminal]:
+    """A reader's, on a cluster that is the reader's until the end; no policy is in force."""
+    kind.withdraw()
+    kind.disconnect()
+    with kind.cluster.in_other_hands(), reader(kind.cluster, tmp_path) as opened:
+        yield opened
+    kind.disconnect()
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import functools
 from typing import TYPE_CHECKING
 
 import httpx
-import pytest
 import redis
 
 from e2e.client import Answer, Client, wait_for
@@ -25,15 +24,6 @@ if TYPE_CHECKING:
 TOKENS = 37
 POLICY = text(route(rule(limit(1_000_000, unit="Day"), headers=[header(names.USER_HEADER, "Distinct")])))
 TIGHTER = text(route(rule(limit(999_999, unit="Day"), headers=[header(names.USER_HEADER, "Distinct")])))
-
-
-@pytest.fixture
-def kind(request: pytest.FixtureRequest) -> KindStack:
-    """The stack, where it is a cluster."""
-    if request.config.getoption("--stack") != "kind":
-        pytest.skip("pods are killed in a cluster: --stack kind")
-    stack: KindStack = request.getfixturevalue("stack")
-    return stack
 
 
 def ask(kind: KindStack, user: str) -> Answer | None:

@@ -36,15 +36,6 @@ UNSAFE_LUA: Final = 'function envoy_on_request(h) setmetatable({}, {}) h:headers
 
 
 @pytest.fixture
-def kind(request: pytest.FixtureRequest) -> KindStack:
-    """The stack, where it is a cluster."""
-    if request.config.getoption("--stack") != "kind":
-        pytest.skip("the original document is about a cluster: --stack kind")
-    stack: KindStack = request.getfixturevalue("stack")
-    return stack
-
-
-@pytest.fixture
 def document(kind: KindStack) -> KindStack:
     """The original manifest through ``llmroute generate``, applied, with empty counters."""
     generate = [str(LLMROUTE), "generate", str(DEMO)]

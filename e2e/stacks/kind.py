@@ -17,7 +17,7 @@ import yaml
 
 from e2e.stacks.gateway_limits import GatewayLimit, limits_of
 from e2e.stacks.in_force import missing
-from e2e.stacks.kind_cluster import SYSTEM, KindCluster
+from e2e.stacks.kind_cluster import REDIS, SYSTEM, KindCluster
 from e2e.stacks.kind_documents import (
     BACKEND,
     BACKEND_PORT,
@@ -54,10 +54,10 @@ _OWNER: Final = f"{names.ENVOY_GATEWAY_API}/owning-gateway"
 
 
 PARTS: Final = {
-    "envoy": (SYSTEM, f"{_OWNER}-name={{gateway}},{_OWNER}-namespace={DEFAULT_NAMESPACE}"),
+    "envoy": (SYSTEM, f"{_OWNER}-name={{gateway}},{_OWNER}-namespace={{namespace}}"),
     "envoy-gateway": (SYSTEM, "control-plane=envoy-gateway"),
     "ratelimit": (SYSTEM, "app.kubernetes.io/name=envoy-ratelimit"),
-    "redis": ("redis-system", "app=redis"),
+    "redis": (REDIS, "app=redis"),
 }
 """Namespace and label selector of the pods, and the Deployment, of each part."""
 
@@ -76,12 +76,12 @@ class KindStack:
         self._applied: Sequence[Document] = ()
         self._limits: Sequence[GatewayLimit] = ()
         self._gateway = ""
+        self._namespace = DEFAULT_NAMESPACE
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as exits:
             exits.enter_context(self.cluster)
-            exits.callback(self.forwards.close)
-            exits.callback(self._disconnect)
+            exits.callback(self.disconnect)
             exits.callback(self.withdraw)
             self.withdraw()
             self._stack = exits.pop_all()
@@ -103,15 +103,18 @@ class KindStack:
     @property
     def redis_client(self) -> Any:
         """A client of the Redis in the cluster: Any, as its commands are typed for the asynchronous client, too."""
-        port = self.forwards.port("redis-system", "svc/redis", 6379)
+        port = self.forwards.port(REDIS, "svc/redis", 6379)
         if self._redis is None or self._redis[0] != port:
             self._redis = port, redis.Redis(_LOOPBACK, port, socket_timeout=_WITHIN)
         return self._redis[1]
 
-    def _disconnect(self) -> None:
+    def disconnect(self) -> None:
+        """End every connection; the next use makes another. One whose pod was replaced would find that out too late."""
         for connected in (self._upstream, self._redis):
             if connected is not None:
                 connected[1].close()
+        self._upstream = self._redis = None
+        self.forwards.close()
 
     @property
     def url(self) -> str:
@@ -119,7 +122,7 @@ class KindStack:
         return f"http://{_LOOPBACK}:{self._port(HTTP)}"
 
     def _port(self, port: int) -> int:
-        selector = f"{_OWNER}-name={self._gateway},{_OWNER}-namespace={DEFAULT_NAMESPACE}"
+        _, selector = self._selector("envoy")
         kind = "svc" if port == HTTP else "deploy"
         (found,) = self.cluster.kubectl.get(kind, "-n", SYSTEM, "-l", selector)["items"]
         return self.forwards.port(SYSTEM, f"{kind}/{found['metadata']['name']}", port)
@@ -162,7 +165,7 @@ class KindStack:
 
     def _selector(self, part: str) -> tuple[str, str]:
         namespace, selector = PARTS[part]
-        return namespace, selector.format(gateway=self._gateway)
+        return namespace, selector.format(gateway=self._gateway, namespace=self._namespace)
 
     def put(self, generated: str) -> None:
         """Apply what ``llmroute generate`` wrote, as it is but for the model server's image; wait until it is in force.
@@ -170,12 +173,22 @@ class KindStack:
         Raises:
             ClusterError: it does not come in force in time; says what is missing.
         """
-        documents = [in_namespace(document) for document in yaml.safe_load_all(generated) if document]
+        documents = _documents(generated)
         self._applied = [d for d in documents if d["kind"] not in _ENDURING]
-        self._limits = limits_of(documents)
-        (self._gateway,) = gateways_of(documents)
         self.cluster.kubectl.apply(supplements(documents))
         self.cluster.apply(generated)
+        self.follow(generated)
+
+    def follow(self, generated: str) -> None:
+        """Wait until what ``llmroute generate`` wrote, and somebody applied, is in force; the stack is about it then.
+
+        Raises:
+            ClusterError: it does not come in force in time; says what is missing.
+        """
+        documents = _documents(generated)
+        self._limits = limits_of(documents)
+        (self._gateway,) = gateways_of(documents)
+        (self._namespace,) = {d["metadata"]["namespace"] for d in documents if d["kind"] == "HTTPRoute"}
         absent: list[str] = []
 
         def in_force() -> bool:
@@ -218,7 +231,7 @@ class KindStack:
     def _unaccepted(self) -> list[str]:
         """Every condition of the Gateway, the routes and the policies that is not there or not true."""
         kinds = "gateways,httproutes,envoyextensionpolicies,backendtrafficpolicies,securitypolicies"
-        found = self.cluster.kubectl.get(kinds, "-n", DEFAULT_NAMESPACE)["items"]
+        found = self.cluster.kubectl.get(kinds, "-n", self._namespace)["items"]
         wanted = [item for item in found if item["kind"] != "Gateway" or item["metadata"]["name"] == self._gateway]
         return [text for item in wanted for text in unmet(item)]
 
@@ -234,3 +247,7 @@ class KindStack:
             with contextlib.suppress(ClusterError):
                 parts.append(self.cluster.kubectl("-n", SYSTEM, "logs", "-l", pods, "--all-containers", _LOG_LINES))
         return "\n\n".join([*self._unaccepted(), *parts])
+
+
+def _documents(generated: str) -> list[Document]:
+    return [in_namespace(document) for document in yaml.safe_load_all(generated) if document]

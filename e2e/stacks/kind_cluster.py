@@ -25,7 +25,9 @@ from tools.pins import cache_root
 
 NAME: Final = "llmroute-e2e"
 SYSTEM: Final = "envoy-gateway-system"
+REDIS: Final = "redis-system"
 MANIFESTS: Final = Path(__file__).resolve().parent.parent.parent / "manifests"
+GATEWAY: Final = MANIFESTS / "envoy-gateway" / "gateway.yaml"
 KEEP: Final = "LLMROUTE_KEEP_CLUSTER"
 """The environment variable that keeps the cluster, if it is ``1``."""
 EXAMPLES: Final = MANIFESTS / "examples"
@@ -85,8 +87,42 @@ class KindCluster:
             self.delete()
             self._create()
         self._install()
-        data = {"fingerprint": mark}
-        self.kubectl.apply([{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": _MARK}, "data": data}])
+        self._say_whole(mark)
+
+    @contextlib.contextmanager
+    def in_other_hands(self) -> Iterator[None]:
+        """All that is installed by manifests and Helm is taken away; others may install it; in the end it is as it was."""
+        mark = self._mark()
+        self.kubectl("delete", "configmap", _MARK)
+        try:
+            self._take_away()
+            yield
+        finally:
+            found = self._configuration()
+            self._install_gateway()
+            if found and found != self._configuration():
+                # It reads another one when it starts; else some time later.
+                self.kubectl("-n", SYSTEM, "rollout", "restart", "deployment/envoy-gateway")
+                self._wait_for_all()
+            self._say_whole(mark)
+
+    def _take_away(self) -> None:
+        """Gateways, Envoy Gateway and Redis. The model server stays: it is not ready for half a minute."""
+        # Those of policies, too: their class goes when it has none.
+        self.kubectl("delete", "gateways", "--all", "-A", within=_WITHIN)
+        self.kubectl("delete", "--ignore-not-found", "-f", str(GATEWAY), within=_WITHIN)
+        # A namespace with pods that take their time goes later still, and an Envoy does, for the sake of its clients.
+        for namespace in (SYSTEM, REDIS):
+            self.kubectl(
+                "delete", "deploy,rs,pods", "--all", "-n", namespace, "--grace-period=0", "--force", within=_WITHIN
+            )
+        self.kubectl("delete", "namespace", SYSTEM, REDIS, within=_WITHIN)
+
+    def _configuration(self) -> object:
+        """Envoy Gateway's; None where there is none."""
+        with contextlib.suppress(ClusterError):
+            return self.kubectl.get("configmap", "envoy-gateway-config", "-n", SYSTEM)["data"]
+        return None
 
     def delete(self) -> None:
         """Delete the cluster, if there is one."""
@@ -126,23 +162,30 @@ class KindCluster:
             return str(self.kubectl.get("configmap", _MARK)["data"]["fingerprint"])
         return ""
 
+    def _say_whole(self, mark: str) -> None:
+        data = {"fingerprint": mark}
+        self.kubectl.apply([{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": _MARK}, "data": data}])
+
     def _fingerprint(self) -> str:
         files = [*_values(), MANIFESTS / "redis" / "redis.yaml", MANIFESTS / "kind" / "cluster.yaml", *_policies()]
         content = b"".join(file.read_bytes() for file in files)
         return hashlib.sha256(self.images.fingerprint.encode() + content).hexdigest()[:12]
 
+    @property
+    def creation(self) -> Sequence[str]:
+        """The command that makes it."""
+        config = str(MANIFESTS / "kind" / "cluster.yaml")
+        image = ("--image", self.images.node) if self.images.node else ()
+        own = ("--name", NAME, "--kubeconfig", str(self.kubeconfig), "--wait", "180s")
+        return self._kind, "create", "cluster", "--config", config, *own, *image
+
     def _create(self) -> None:
-        command = [self._kind, "create", "cluster", "--name", NAME, "--kubeconfig", str(self.kubeconfig)]
-        command += ["--config", str(MANIFESTS / "kind" / "cluster.yaml"), "--wait", "180s"]
-        if self.images.node:
-            command += ["--image", self.images.node]
-        run(*command, within=2 * _WITHIN)
+        run(*self.creation, within=2 * _WITHIN)
         # The second one would only take its share of a small machine.
         self.kubectl("-n", "kube-system", "scale", "deployment", "coredns", "--replicas=1")
 
     def _install(self) -> None:
         run(self._kind, "load", "docker-image", "--name", NAME, *self.images.load, within=_WITHIN)
-        self.apply((MANIFESTS / "redis" / "redis.yaml").read_text("utf-8"))
         # The model server's probes begin after 30 s: it starts while the rest is installed.
         backend = self._backend_of_the_demo()
         # A new one beside the old one, as in a rolling update, would not find a whole processor to ask for.
@@ -150,13 +193,18 @@ class KindCluster:
         self.kubectl.apply(backend)
         # Nothing says when the node forwards to a new Service: those of the examples are there long before their use.
         self.kubectl.apply(services_of(d for p in _policies() for d in yaml.safe_load_all(p.read_text("utf-8")) if d))
+        self._install_gateway()
+
+    def _install_gateway(self) -> None:
+        """Redis, Envoy Gateway and the Gateway of the examples."""
+        self.apply((MANIFESTS / "redis" / "redis.yaml").read_text("utf-8"))
         command = [self._helm, "--kubeconfig", str(self.kubeconfig), "upgrade", "--install", "eg", *self.images.chart]
         command += ["-n", SYSTEM, "--create-namespace", "--wait", "--timeout", f"{_WITHIN:.0f}s"]
         command += [argument for file in _values() for argument in ("-f", str(file))]
         command += [argument for value in self.images.values for argument in ("--set", value)]
         # Helm has no option for it: what it keeps of the cluster's API would be below the user's home.
         run(*command, within=_WITHIN + 30, extra={"KUBECACHEDIR": str(self._home / "helm.cache")})
-        self.apply((MANIFESTS / "envoy-gateway" / "gateway.yaml").read_text("utf-8"))
+        self.apply(GATEWAY.read_text("utf-8"))
         self._wait_for_all()
 
     def _backend_of_the_demo(self) -> Sequence[Document]:
@@ -171,7 +219,7 @@ class KindCluster:
             lambda: bool(self.kubectl.get("deployments", "-n", SYSTEM, "-l", "app.kubernetes.io/name=envoy-ratelimit")["items"]),
             lambda: "Envoy Gateway deploys ratelimit",
         )  # fmt: skip
-        for namespace in (SYSTEM, "redis-system", "default"):
+        for namespace in (SYSTEM, REDIS, "default"):
             self.kubectl(
                 "-n", namespace, "wait", "deployment", "--all", "--for=condition=Available",
                 f"--timeout={_WITHIN:.0f}s", within=_WITHIN + 30,

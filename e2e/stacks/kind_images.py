@@ -16,7 +16,6 @@ from tools.pins import pins
 E2E: Final = Path(__file__).resolve().parent.parent
 NODE_IMAGE: Final = "kindest/node:v1.34.0"
 """What kind of the pinned version asks for."""
-_CHART: Final = "oci://docker.io/envoyproxy/gateway-helm"
 _PULL_WITHIN: Final = 300.0
 _BUILD_WITHIN: Final = 900.0
 # The manifest gives the server arguments about its model, which the fake one does not have.
@@ -45,6 +44,11 @@ class Images:
     def fingerprint(self) -> str:
         """Differs when anything does."""
         return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
+
+
+def published_chart() -> tuple[str, ...]:
+    """Helm's arguments for Envoy Gateway's own chart."""
+    return "oci://docker.io/envoyproxy/gateway-helm", "--version", pins()["ENVOY_GATEWAY"]
 
 
 def start_engine() -> None:
@@ -110,8 +114,7 @@ def _stand_in(base: str) -> str:
 
 def _registry() -> Images:
     upstream = _stand_in(_built("upstream", registry=True)["LLMROUTE_UPSTREAM_IMAGE"])
-    chart = (_CHART, "--version", pins()["ENVOY_GATEWAY"])
-    return Images(None, chart, (), None, upstream, (upstream,))
+    return Images(None, published_chart(), (), None, upstream, (upstream,))
 
 
 def _local(made: Mapping[str, str]) -> Images:

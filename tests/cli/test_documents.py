@@ -18,27 +18,35 @@ from llmroute.names import API_VERSION
 from llmroute.pipeline import compile_policies
 from llmroute.targets import ENVOY_GATEWAY, capabilities
 from tests.cli.conftest import ROOT
+from tests.documents import blocks as all_blocks
+from tests.documents import blocks_in
 
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md", *ROOT.glob("docs/**/*.md")])
-SCRIPTS = {"gitops.md", "quickstart.md"}
-"""Documents whose shell blocks are scripts: ``test_gitops.py`` and ``test_quickstart.py`` run them."""
 LINKED = [*DOCUMENTS, *sorted(ROOT.glob("*/README.md")), *sorted(ROOT.glob("*/*/README.md"))]
-"""Those, and the documents of folders, whose commands need a cluster: ``e2e/test_original_document.py`` runs them."""
+"""Those, and the documents of folders."""
+SCRIPTS = {
+    "docs/gitops.md": ["tests/cli/test_gitops.py"],
+    "docs/quickstart.md": ["tests/cli/test_quickstart.py", "e2e/test_quickstart_cluster.py"],
+    "manifests/README.md": ["e2e/test_first_429.py"],
+}
+"""Documents whose shell blocks are scripts, and who runs them; those of the others are run here."""
 PROGRESS = re.compile(r"\[ *\d+/\d+\] passed: \S+\n")
 """What ``conformance`` says on standard error while it runs."""
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def path_of(document: Path) -> str:
+    """In the checkout."""
+    return str(document.relative_to(ROOT))
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
-    """Every block of a language, with the document's name."""
-    return [
-        (d.name, b) for d in DOCUMENTS for lang, b in BLOCK.findall(d.read_text(encoding="utf-8")) if lang == language
-    ]
+    """Every block of a language, with the document's path."""
+    return [(path_of(d), block) for d in DOCUMENTS for block in blocks_in(d.read_text(encoding="utf-8"), language)]
 
 
 def commands() -> list[str]:
     """Every line of every shell block."""
-    return [line for name, block in blocks("shell") if name not in SCRIPTS for line in block.splitlines() if line]
+    return [line for path, block in blocks("shell") if path not in SCRIPTS for line in block.splitlines() if line]
 
 
 def test_there_is_something_to_test() -> None:
@@ -47,7 +55,7 @@ def test_there_is_something_to_test() -> None:
     assert {"make demo", "make test"} <= set(commands())
 
 
-@pytest.mark.parametrize(("name", "block"), [b for b in blocks("yaml") if b[0] != "gitops.md"])
+@pytest.mark.parametrize(("name", "block"), [b for b in blocks("yaml") if b[0] != "docs/gitops.md"])
 def test_every_policy_compiles(name: str, block: str) -> None:
     """Without a finding."""
     assert compile_policies([(name, block)], capabilities(ENVOY_GATEWAY)).diagnostics == ()
@@ -128,12 +136,16 @@ def test_the_commands_of_the_documents(command: str, tmp_path: Path, redis_addre
         stderr=subprocess.PIPE,
         text=True,
     )
-    if arguments[1] == "run":
-        assert process.stdout
-        assert process.stdout.readline().startswith("ready: http://127.0.0.1:")
-        process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
-    assert (process.returncode, PROGRESS.sub("", err)) == (0, "")
+    try:
+        if arguments[1] == "run":
+            assert process.stdout
+            assert process.stdout.readline().startswith("ready: http://127.0.0.1:")
+            process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+        assert (process.returncode, PROGRESS.sub("", err)) == (0, "")
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_only_known_commands_are_shown() -> None:
@@ -148,7 +160,21 @@ def test_only_known_commands_are_shown() -> None:
     assert [c for c in commands() if not any(c == k or c.startswith(f"{k} ") for k in known)] == []
 
 
-@pytest.mark.parametrize("document", LINKED, ids=lambda d: str(d.relative_to(ROOT)))
+def test_somebody_runs_each_shell_block() -> None:
+    """Those of a document that has its own tests are taken from it by them; the tests above run all others."""
+    shown = {path_of(d) for d in LINKED if blocks_in(d.read_text(encoding="utf-8"), "shell")}
+    assert set(SCRIPTS) <= shown <= {path_of(d) for d in DOCUMENTS} | set(SCRIPTS)
+    for path, tests in SCRIPTS.items():
+        assert [test for test in tests if path not in (ROOT / test).read_text(encoding="utf-8")] == []
+
+
+@pytest.mark.parametrize("path", ["docs/quickstart.md", "manifests/README.md"])
+def test_no_command_hides_in_another_block(path: str) -> None:
+    """What is for a cluster is a ``shell`` block like any other, so that its tests see it."""
+    assert {language for language, _ in all_blocks((ROOT / path).read_text(encoding="utf-8"))} <= {"shell", "yaml"}
+
+
+@pytest.mark.parametrize("document", LINKED, ids=path_of)
 def test_links_lead_somewhere(document: Path) -> None:
     """Every relative link names a file that is there; so does every path in backticks with a slash."""
     text = document.read_text(encoding="utf-8")

@@ -137,7 +137,7 @@ def test_kpt(ask: Ask, tmp_path: Path) -> None:
     assert {p: p.read_text(encoding="utf-8") for p in tmp_path.rglob("*.yaml")} == first
 
 
-@pytest.mark.parametrize("script", [block for name, block in blocks("shell") if name == "gitops.md"])
+@pytest.mark.parametrize("script", [block for path, block in blocks("shell") if path == "docs/gitops.md"])
 def test_the_scripts_of_the_document(
     request: pytest.FixtureRequest, installed: Path, environment: dict[str, str], tmp_path: Path, script: str
 ) -> None:
@@ -163,7 +163,7 @@ def test_the_scripts_of_the_document(
 
 def test_the_document_configures_what_there_is() -> None:
     """Hooks of pre-commit and inputs of the action, by their names."""
-    hooks, action = (yaml.safe_load(block) for name, block in blocks("yaml") if name == "gitops.md")
+    hooks, action = (yaml.safe_load(block) for path, block in blocks("yaml") if path == "docs/gitops.md")
     known = {hook["id"] for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))}
     assert {hook["id"] for repo in hooks["repos"] for hook in repo["hooks"]} == known
     inputs = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))["inputs"]

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_documents import BLOCK
+from tests.documents import blocks_in
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "manifests" / "examples" / "policy-tests"
-BLOCKS = BLOCK.findall((ROOT / "docs" / "testing.md").read_text(encoding="utf-8"))
-POLICY = next(block for language, block in BLOCKS if language == "yaml")
+DOCUMENT = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+POLICY = blocks_in(DOCUMENT, "yaml")[0]
 
 
 def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -27,7 +27,7 @@ def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
 @pytest.mark.slow
 def test_the_tests_of_the_document(tmp_path: Path) -> None:
     """Each block is a test file beside the policy; the first has five lines, as the text says."""
-    tests = [block for language, block in BLOCKS if language == "python"]
+    tests = blocks_in(DOCUMENT, "python")
     assert len([line for line in tests[0].splitlines() if line]) == 5
     (tmp_path / "policy.yaml").write_text(POLICY, encoding="utf-8")
     for number, block in enumerate(tests):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -16,6 +14,7 @@ import click
 from llmroute.cli.exits import FINDINGS, Failure, Usage
 from llmroute.cli.inputs import read_all, say_bounds, show
 from llmroute.cli.serving import serving
+from llmroute.cli.stop import Stop
 from llmroute.diagnostic import has_errors
 from llmroute.local import services
 from llmroute.local.counters_endpoint import counters_endpoint
@@ -71,9 +70,7 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
     if has_errors(compiled.diagnostics):
         raise click.exceptions.Exit(FINDINGS)
     _all_known(stand_ins, compiled.plan)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = Stop()
     started: list[EmbeddedRateLimit] = []
     service = _service(ratelimit, ratelimit_binary, redis, started.append)
     log = Path(access_log) if access_log else None
