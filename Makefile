@@ -105,7 +105,7 @@ STACK ?= kind
 .PHONY: e2e
 e2e: tools ## Run the cases on a real stack: STACK=kind (default), docker, standalone, process, local
 	@$(if $(filter docker kind,$(STACK)),e2e/docker/engine.sh,true)
-	@$(BIN)/python -m pytest e2e --stack $(STACK) --enforce $(ARGS)
+	@$(BIN)/python -m pytest $(if $(filter e2e%,$(ARGS)),,e2e) --stack $(STACK) --enforce $(ARGS)
 
 KUBECTL ?= $(or $(shell command -v kubectl),.tools/kubectl)
 
@@ -180,7 +180,7 @@ check-litellm: $(STAMP) ## Check the suite at a real LiteLLM, which is installed
 
 .PHONY: check-documents
 check-documents: $(STAMP) ## Check what documents show and takes long: quickstart, site, policy tests, the suite's core
-	@$(BIN)/python -m pytest tests/cli/test_documents.py tests/cli/test_quickstart.py tests/cli/test_site.py tests/testing tests/unit/test_cases_document.py -m slow --enforce -n 2 $(ARGS)
+	@$(BIN)/python -m pytest tests/cli/test_documents.py tests/cli/test_quickstart.py tests/cli/test_scripts.py tests/cli/test_site.py tests/testing tests/unit/test_cases_document.py -m slow --enforce -n 2 $(ARGS)
 
 .PHONY: check-package
 check-package: $(STAMP) ## Check what is shipped: builds are reproducible, and the wheel works alone

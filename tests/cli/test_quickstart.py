@@ -5,12 +5,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import shlex
-import signal
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +14,7 @@ import yaml
 from e2e.client import wait_for
 from llmroute.conformance.upstream import ScriptedUpstream
 from tests.cli.conftest import ROOT
+from tests.cli.reader import do, running
 from tests.documents import blocks_in, commands, section
 
 TEXT = (ROOT / "docs/quickstart.md").read_text(encoding="utf-8")
@@ -37,31 +33,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def do(folder: Path, command: str) -> str:
-    """What a command prints; it has to be fine."""
-    done = subprocess.run(shlex.split(command), cwd=folder, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, "error" in done.stderr) == (0, False), done.stderr
-    return done.stdout
-
-
-@contextlib.contextmanager
-def running(folder: Path, command: str) -> Iterator[tuple[str, str]]:
-    """``run`` in the other terminal: its two URLs; in the end Ctrl-C, and it ends cleanly."""
-    process = subprocess.Popen(
-        shlex.split(command), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout
-        url, status = (process.stdout.readline().strip().partition(": ")[2] for _ in range(2))
-        yield url, status
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
-        assert (process.returncode, err) == (0, "")
-    finally:
-        process.kill()
-        process.communicate()
-
-
 @pytest.mark.slow
 def test_until_a_request_is_refused(folder: Path) -> None:
     """A free port in the place of each that the page names; everything else as it stands there."""
@@ -69,7 +40,7 @@ def test_until_a_request_is_refused(folder: Path) -> None:
     assert "refusal:   429 from 100 on" in do(folder, EXPLAIN)
     with ScriptedUpstream() as upstream:
         run = re.sub(r"127\.0\.0\.1:(8080|9000)", "127.0.0.1:0", RUN)
-        with running(folder, run.replace("http://127.0.0.1:11434", upstream.url)) as (url, shown):
+        with running(folder, run.replace("http://127.0.0.1:11434", upstream.url), lines=2) as (url, shown):
             answers: list[str] = []
             while not answers or " 429 " not in answers[-1].splitlines()[0]:
                 answers.append(do(folder, ASK.replace("http://127.0.0.1:8080", url)))
