@@ -18,6 +18,7 @@ _PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "wasm": ("ENVOY",),
     "process": ("ENVOY", "RATELIMIT"),
     "standalone": ("ENVOY_GATEWAY", "ENVOY", "RATELIMIT"),
+    "standalone-wasm": ("ENVOY_GATEWAY", "ENVOY", "RATELIMIT"),
     "docker": ("ENVOY", "RATELIMIT"),
     "kind": ("ENVOY_GATEWAY", "ENVOY", "RATELIMIT"),
 }

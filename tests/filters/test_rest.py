@@ -34,7 +34,6 @@ def engine(request: pytest.FixtureRequest) -> WasmEngine:
 def asked(engine: WasmEngine, service: Service | None, settle: dict[str, JSON], **sent: Any) -> WasmStream:
     """A request that was admitted."""
     assert isinstance(CONTEXT, dict)
-    assert isinstance(SETTLE, dict)
     stream = engine.stream({**CONTEXT, "settle": {**SETTLE, **settle}})
     if service:
         stream.serve(service)
@@ -89,7 +88,9 @@ def test_what_could_not_be_charged_early_is_charged_then(engine: WasmEngine) -> 
     [(REFUSAL, None), ([(":status", "500"), *JSON_ANSWER[1:]], [answer()]), ([(":status", "503")], None)],
     ids=["refused", "failed", "away"],
 )
-def test_nothing_is_due(engine: WasmEngine, settle: dict[str, JSON], status: Headers, chunks: list[bytes] | None) -> None:
+def test_nothing_is_due(
+    engine: WasmEngine, settle: dict[str, JSON], status: Headers, chunks: list[bytes] | None
+) -> None:
     """A refusal by the proxy, an upstream's error, a service that is away."""
     service = Service()
     stream = asked(engine, service, settle)

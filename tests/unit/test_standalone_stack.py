@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from llmroute.plan import Endpoint, Unit
 from tests.policies import MODEL, USER, compiled, header, limit, route, rule
 
 PORT = 10080
-HOST = Host("1.39.1", PORT, Endpoint("127.0.0.1", 1), Endpoint("127.0.0.1", 2))
+HOST = Host("1.39.1", PORT, Endpoint("127.0.0.1", 1), Endpoint("127.0.0.1", 2), Path("/certificates"))
 BACKEND = {"apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "Backend", "metadata": {"name": "llm"}}
 
 
