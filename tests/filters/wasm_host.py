@@ -100,6 +100,8 @@ class Machine:
         self._turn = 0
         self.shared: dict[bytes, tuple[bytes, int]] = {}
         """Data that all machines share, with its version."""
+        self.before_set: list[Callable[[], None]] = []
+        """What another worker does just before this one sets some of it."""
         self._queues: dict[int, int] = {}
         self._messages: list[tuple[int, bytes]] = []
 
@@ -141,6 +143,11 @@ class Machine:
         self._roots[self._next] = root
         self._enter(self._next, "proxy_on_context_create", self._next, root)
         return self._next
+
+    @property
+    def queues(self) -> set[int]:
+        """Those of this machine's gates."""
+        return set(self._queues)
 
     def finish(self, stream: int) -> None:
         """The stream is done, as soon as the module is not at work: Python says so at any moment."""
@@ -360,6 +367,8 @@ class Machine:
 
     def _proxy_set_shared_data(self, key: int, key_size: int, at: int, size: int, cas: int) -> int:
         """With no version, 0, whatever is there is overwritten; what is not there yet has any version."""
+        while self.before_set:
+            self.before_set.pop()()
         name = self._read(key, key_size)
         version = self.shared[name][1] if name in self.shared else 0
         if version and cas & 0xFFFFFFFF not in {0, version}:

@@ -139,7 +139,7 @@ def test_what_is_not_there_is_named(config: int, field: str, said: str) -> None:
     ("change", "said"),
     [
         (lambda r: r.pop("route"), "the backend"),
-        (lambda r: r["typed_per_filter_config"].pop("envoy.filters.http.lua/x"), "the Lua filter"),
+        (lambda r: r["typed_per_filter_config"].pop("envoy.filters.http.lua/x"), "the filter"),
         (lambda r: r["typed_per_filter_config"].pop("envoy.filters.http.ratelimit/x"), "the limits"),
         (lambda r: r["typed_per_filter_config"]["envoy.filters.http.ratelimit/x"]["rate_limits"].pop(), "the limits"),
         (
@@ -180,7 +180,7 @@ def test_a_rule_that_leads_nowhere_is_in_force_without_a_backend() -> None:
     }
     assert missing(served, documents, limits_of(documents), PORT) == []
     routes[2]["typed_per_filter_config"] = {}
-    assert missing(served, documents, limits_of(documents), PORT)[0].startswith("the Lua filter")
+    assert missing(served, documents, limits_of(documents), PORT)[0].startswith("the filter")
 
 
 def test_a_policy_with_an_identity_is_not_in_force_without_it() -> None:

@@ -44,7 +44,7 @@ def _lua(route: Route) -> dict[str, Any]:
 
 def modules_of(route: Route) -> tuple[NamedModule, NamedModule]:
     """The module of the filter of ``route``, and that of its gate, for wherever Envoy Gateway gets them from."""
-    owner = f"{route.namespace}.{route.name}"
+    owner = ".".join(part for part in (route.namespace, route.name) if part)
     return named_module(owner), named_module(f"{owner}.gate")
 
 
