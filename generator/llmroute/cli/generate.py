@@ -31,7 +31,9 @@ _PIECE: Final = 1 << 20
 @click.option("--target", type=click.Choice(TARGETS), default=ENVOY_GATEWAY, show_default=True)
 @click.option("--eg-version", type=click.Choice(EG_VERSIONS), default=EG_VERSIONS[-1], show_default=True)
 @click.option("--engine", type=click.Choice(ENGINES), default=LUA, show_default=True, help="What the filter runs on.")
-@click.option("--wasm-url", metavar="URL", help="Where Envoy Gateway finds modules: http(s)://HOST/FOLDER, oci://REGISTRY/NAME.")
+@click.option(
+    "--wasm-url", metavar="URL", help="Where Envoy Gateway finds modules: http(s)://HOST/FOLDER, oci://REGISTRY/NAME."
+)
 @click.option("--check", "checking", is_flag=True, help="Write nothing; exit with 1 if DIR has something else.")
 @click.option("--access-log", metavar="PATH", help="Envoy writes a line of JSON there for each request: /dev/stdout.")
 @click.option("--usage-counters", is_flag=True, help="Envoy counts usage among its statistics.")
