@@ -129,7 +129,10 @@ class StackGateway:
 
 @dataclass
 class StackAdapter:
-    """A stack of this name. ``parts`` says which versions it is made of; ``more`` it can do beside ``LLMROUTE``, ``less`` of that not."""
+    """A stack of this name. ``parts`` says which versions it is made of.
+
+    ``more``: what it can do beside ``LLMROUTE``. ``less``: what of that it cannot.
+    """
 
     name: str
     stack: Stack
