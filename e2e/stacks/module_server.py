@@ -1,31 +1,19 @@
-"""A web server on loopback with wasm modules, for an Envoy Gateway to get them from."""
+"""A web server on loopback with the filter's wasm module, for an Envoy Gateway to get it from."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
-from llmroute.render.wasm import NamedModule
-
-
-class _Server(ThreadingHTTPServer):
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.files: dict[str, bytes] = {}
+from llmroute.render.wasm import filter_module
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-
     def do_GET(self) -> None:
-        """A module, by its name."""
-        module = self.server.files.get(self.path)
-        if module is None:
-            self.send_error(404)
-            return
+        """The module, whatever was asked for."""
+        module = filter_module()
         self.send_response(200)
         self.send_header("content-type", "application/wasm")
         self.send_header("content-length", str(len(module)))
@@ -40,17 +28,13 @@ class ModuleServer:
     """Serves as long as it is entered."""
 
     def __init__(self) -> None:
-        self._server = _Server()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._thread = threading.Thread(target=self._server.serve_forever)
 
     @property
     def url(self) -> str:
-        """Where the modules are."""
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def offer(self, modules: Iterable[NamedModule]) -> None:
-        """Serve these, too."""
-        self._server.files |= {f"/{module.name}.wasm": module.content for module in modules}
+        """Where the module is."""
+        return f"http://127.0.0.1:{self._server.server_port}/filter.wasm"
 
     def __enter__(self) -> Self:
         self._thread.start()

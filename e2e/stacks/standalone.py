@@ -29,7 +29,6 @@ from llmroute.conformance.adapters.outage import ProcessOutage, killed
 from llmroute.conformance.upstream import ScriptedUpstream
 from llmroute.conformance.windows import window_start
 from llmroute.diagnostic import has_errors
-from llmroute.emit.extension_policy import modules_of
 from llmroute.local.envoy import envoy_binary
 from llmroute.local.errors import MissingTool, StartError
 from llmroute.local.ports import free_port, http_get, port_is_free
@@ -60,7 +59,7 @@ class StandaloneStack:
         if taken := [str(port) for port in PORTS if not port_is_free("0.0.0.0", port)]:
             raise Unavailable(f"Envoy Gateway needs ports that are taken: {', '.join(taken)}")
         self.engine = engine
-        self._modules = ModuleServer()
+        self._module = ModuleServer()
         self.upstream = ScriptedUpstream()
         self._counters = Counters(durable=durable)
         self._stack = contextlib.ExitStack()
@@ -81,7 +80,7 @@ class StandaloneStack:
             self._home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmroute-standalone-")))
             make_home(self._programs["envoy-gateway"], self._home, pins()["ENVOY"])
             stack.enter_context(self.upstream)
-            stack.enter_context(self._modules)
+            stack.enter_context(self._module)
             stack.enter_context(self._counters)
             stack.push(self._gateway_stack)
             self._stack = stack.pop_all()
@@ -154,12 +153,10 @@ class StandaloneStack:
 
     def _documents(self, policy: str) -> Sequence[Document]:
         assert self._host
-        url = self._modules.url if self.engine == WASM else None
+        url = self._module.url if self.engine == WASM else None
         target = capabilities(ENVOY_GATEWAY, engine=self.engine, module_url=url)
         compiled = compile_policies([("policy.yaml", policy)], target)
         assert not has_errors(compiled.diagnostics), [str(d) for d in compiled.diagnostics]
-        if self.engine == WASM:
-            self._modules.offer(module for route in compiled.plan.routes for module in modules_of(route))
         generated = [document for a in compiled.artifacts for document in yaml.safe_load_all(a.text) if document]
         documents = host_documents(generated, compiled.plan, self._host)
         self._limits = limits_of(documents)

@@ -66,10 +66,10 @@ WHOLE: Final[dict[str, dict[str, Any]]] = {
     "target",
     [
         capabilities(ENVOY_GATEWAY),
-        capabilities(ENVOY_GATEWAY, engine=WASM, module_url="https://files.example"),
-        capabilities(ENVOY_GATEWAY, engine=WASM, module_url="oci://registry.example/llmroute"),
+        capabilities(ENVOY_GATEWAY, engine=WASM, module_url="https://files.example/filter.wasm"),
+        capabilities(ENVOY_GATEWAY, engine=WASM, module_url="oci://registry.example/llmroute:1"),
     ],
-    ids=["lua", "wasm-files", "wasm-images"],
+    ids=["lua", "wasm-file", "wasm-image"],
 )
 def test_it_is_valid_for_envoy_gateway(target: Capabilities, spec: dict[str, Any]) -> None:
     """Every document, without an unknown field."""

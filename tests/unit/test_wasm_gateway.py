@@ -1,4 +1,4 @@
-"""``--engine wasm`` for Envoy Gateway: who charges what, which modules there are, and what cannot be charged."""
+"""``--engine wasm`` for Envoy Gateway: who charges what, where the module comes from, and what cannot be charged."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from hashlib import sha256
 from typing import Any, Final
 
 import pytest
-import wasmtime
 import yaml
 
-from llmroute.emit.extension_policy import modules_of
-from llmroute.render.oci import layout, module_image
-from llmroute.render.wasm import filter_module, named_module
+from llmroute.render.oci import module_image
+from llmroute.render.wasm import filter_module
 from llmroute.targets import COMPOSE, ENVOY, ENVOY_GATEWAY, WASM, capabilities
 from tests.policies import compiled, findings, header, limit, route, rule, with_spec
 
-FILES: Final = "https://files.example/modules/"
-IMAGES: Final = "oci://registry.example/llmroute"
+FILE: Final = "https://files.example/filter.wasm"
+IMAGE: Final = "oci://registry.example/llmroute:1"
 USERS: Final = [header("x-user-id", "Distinct")]
 LIMITS: Final = [
     limit(10, unit="Hour"),
@@ -30,10 +28,10 @@ LIMITS: Final = [
     limit(40, "Request", "Day", shadow=True),
 ]
 POLICY: Final = route(rule(*LIMITS, headers=USERS))
-ON_WASM: Final = capabilities(ENVOY_GATEWAY, engine=WASM, module_url=FILES)
+ON_WASM: Final = capabilities(ENVOY_GATEWAY, engine=WASM, module_url=FILE)
 
 
-def made(*documents: dict[str, Any], url: str = FILES) -> dict[str, dict[str, Any]]:
+def made(*documents: dict[str, Any], url: str = FILE) -> dict[str, dict[str, Any]]:
     """The specs of what is made, by kind."""
     result = compiled(*documents, target=capabilities(ENVOY_GATEWAY, engine=WASM, module_url=url))
     assert result.artifacts, result.diagnostics
@@ -101,50 +99,31 @@ def test_what_the_filter_has_no_name_or_no_match_for() -> None:
         assert "LR063" not in {code for code, _ in findings(document, target=ON_WASM)}
 
 
-def test_each_filter_has_a_module_of_its_own() -> None:
-    """Envoy fails to load two filters with the same module; the code is the same, and the names say which bytes it is."""
+def test_the_module_is_the_one_of_the_package() -> None:
+    """Of the filter and of its gate, which is told that it is one."""
     first, second = made(POLICY)["EnvoyExtensionPolicy"]["wasm"]
     assert (first["name"], second["name"], second["config"]) == ("llmroute", "llmroute-gate", {"gate": True})
-    modules = modules_of(compiled(POLICY).plan.routes[0])
-    for each, module in zip((first, second), modules, strict=True):
-        assert each["failOpen"] is False
-        assert each["code"] == {
-            "type": "HTTP",
-            "http": {"url": f"{FILES}{module.name}.wasm", "sha256": sha256(module.content).hexdigest()},
-        }
-        assert module.name.endswith(f"-{module.digest[:12]}")
-        assert module.content.startswith(filter_module())
-        wasmtime.Module.validate(wasmtime.Engine(), module.content)
-    assert modules[0].digest != modules[1].digest
-    assert modules[0].name.startswith("default.route-")
+    source = {"type": "HTTP", "http": {"url": FILE, "sha256": sha256(filter_module()).hexdigest()}}
+    for each in (first, second):
+        assert (each["code"], each["failOpen"]) == (source, False)
 
 
-def test_a_long_name_is_no_longer_than_a_tag() -> None:
-    """Two of them are still two."""
-    one, two = named_module("n" * 250), named_module("n" * 251)
-    assert len(one.name) < 128
-    assert one.name != two.name
-
-
-def test_images() -> None:
-    """Each has the tag of its module; what Envoy Gateway checks is the manifest's digest."""
-    images = [each["code"]["image"] for each in made(POLICY, url=IMAGES)["EnvoyExtensionPolicy"]["wasm"]]
-    modules = modules_of(compiled(POLICY).plan.routes[0])
-    assert [each["url"] for each in images] == [f"registry.example/llmroute:{module.name}" for module in modules]
-    assert [each["sha256"] for each in images] == [module_image(module.content).digest for module in modules]
+def test_an_image() -> None:
+    """What Envoy Gateway checks is the manifest's digest."""
+    images = [each["code"]["image"] for each in made(POLICY, url=IMAGE)["EnvoyExtensionPolicy"]["wasm"]]
+    assert images == [{"url": "registry.example/llmroute:1", "sha256": module_image().digest}] * 2
 
 
 def test_the_layout_is_what_it_says() -> None:
     """Every descriptor has the size and digest of its blob; the layer is a gzipped tar with plugin.wasm alone."""
-    module = named_module("default.chat")
-    image = module_image(module.content)
-    files = layout({module.name: image})
+    image = module_image()
+    files = dict(image.files)
     assert json.loads(files.pop("oci-layout")) == {"imageLayoutVersion": "1.0.0"}
     index = json.loads(files.pop("index.json"))
     blobs = {name.removeprefix("blobs/sha256/"): content for name, content in files.items()}
     assert all(sha256(content).hexdigest() == name for name, content in blobs.items())
     (named,) = index["manifests"]
-    assert named["annotations"] == {"org.opencontainers.image.ref.name": module.name}
+    assert named["annotations"] == {"org.opencontainers.image.ref.name": "filter"}
 
     def blob(descriptor: dict[str, Any], kind: str) -> bytes:
         content = blobs.pop(descriptor["digest"].removeprefix("sha256:"))
@@ -161,5 +140,5 @@ def test_the_layout_is_what_it_says() -> None:
         (entry,) = archive.getmembers()
         file = archive.extractfile(entry)
         assert file
-        assert (entry.name, file.read()) == ("plugin.wasm", module.content)
+        assert (entry.name, file.read()) == ("plugin.wasm", filter_module())
     assert not blobs

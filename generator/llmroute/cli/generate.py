@@ -20,7 +20,7 @@ from llmroute.emit.stamp import MADE
 from llmroute.pipeline import compile_policies
 from llmroute.targets import EG_VERSIONS, ENGINES, ENVOY_GATEWAY, LUA, TARGETS, WASM, capabilities
 
-_URL: Final = re.compile(r"https?://[^/\s?#]+(/[^\s?#]*)?|oci://[^/\s]+/[^\s:@]+")
+_URL: Final = re.compile(r"https?://[^/\s]+/\S+|oci://[^/\s]+/\S+")
 _PIECE: Final = 1 << 20
 """Characters that are written at once."""
 
@@ -32,7 +32,7 @@ _PIECE: Final = 1 << 20
 @click.option("--eg-version", type=click.Choice(EG_VERSIONS), default=EG_VERSIONS[-1], show_default=True)
 @click.option("--engine", type=click.Choice(ENGINES), default=LUA, show_default=True, help="What the filter runs on.")
 @click.option(
-    "--wasm-url", metavar="URL", help="Where Envoy Gateway finds modules: http(s)://HOST/FOLDER, oci://REGISTRY/NAME."
+    "--wasm-url", metavar="URL", help="Where Envoy Gateway gets the module: http(s)://…, oci://REGISTRY/NAME:TAG."
 )
 @click.option("--check", "checking", is_flag=True, help="Write nothing; exit with 1 if DIR has something else.")
 @click.option("--access-log", metavar="PATH", help="Envoy writes a line of JSON there for each request: /dev/stdout.")
@@ -75,14 +75,14 @@ def _check_url(target: str, engine: str, url: str | None) -> None:
     if url is None:
         if fetches:
             raise Usage(
-                "Envoy Gateway has to get modules from somewhere: say --wasm-url; `llmroute wasm export` writes them"
+                "Envoy Gateway has to get the module from somewhere: say --wasm-url; `llmroute wasm export` writes it"
             )
     elif not fetches:
         raise Usage(
             f"--wasm-url is for --target {ENVOY_GATEWAY} --engine {WASM}: others have the module in their output"
         )
     elif not _URL.fullmatch(url):
-        raise Usage(f"--wasm-url {url}: it has to be http://HOST/FOLDER, https://… or, for images, oci://REGISTRY/NAME")
+        raise Usage(f"--wasm-url {url}: it has to be http://…, https://… or, for an image, oci://REGISTRY/NAME:TAG")
 
 
 def _stream(artifacts: Sequence[Artifact]) -> str:

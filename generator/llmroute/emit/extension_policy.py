@@ -11,7 +11,7 @@ from llmroute.emit.settle import on_gateway
 from llmroute.plan import Route
 from llmroute.render.lua import filter_source
 from llmroute.render.oci import SCHEME, module_image
-from llmroute.render.wasm import NamedModule, named_module
+from llmroute.render.wasm import module_digest
 from llmroute.render.yaml import Block, Comment
 from llmroute.targets import WASM, Capabilities
 
@@ -42,36 +42,28 @@ def _lua(route: Route) -> dict[str, Any]:
     return {"lua": [script]}
 
 
-def modules_of(route: Route) -> tuple[NamedModule, NamedModule]:
-    """The module of the filter of ``route``, and that of its gate, for wherever Envoy Gateway gets them from."""
-    owner = ".".join(part for part in (route.namespace, route.name) if part)
-    return named_module(owner), named_module(f"{owner}.gate")
-
-
 def _wasm(route: Route, target: Capabilities) -> dict[str, Any]:
     context = {**filter_context(route, on_gateway(route, alone=True)), "gated": True}
-    reader, gate = (_code(module, target.module_url) for module in modules_of(route))
     modules = [
-        _module(_NAME, reader, {"contexts": [{"context": context}]}),
-        Comment(_GATE, _module(f"{_NAME}-gate", gate, {"gate": True})),
+        _module(_NAME, target.module_url, {"contexts": [{"context": context}]}),
+        Comment(_GATE, _module(f"{_NAME}-gate", target.module_url, {"gate": True})),
     ]
     return {"wasm": modules}
 
 
-def _module(name: str, code: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+def _module(name: str, url: str | None, config: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
-        "code": code,
+        "code": _code(url),
         "config": config,
         "failOpen": Comment("Without the module a request is a 503.", False),  # noqa: FBT003
     }
 
 
-def _code(module: NamedModule, base: str | None) -> dict[str, Any]:
+def _code(url: str | None) -> dict[str, Any]:
     """Where Envoy Gateway gets the module from, and what it must be."""
-    if base is None:
+    if url is None:
         raise ValueError("nobody says where Envoy Gateway gets the module from")
-    if base.startswith(SCHEME):
-        url = f"{base.removeprefix(SCHEME)}:{module.name}"
-        return {"type": "Image", "image": {"url": url, "sha256": module_image(module.content).digest}}
-    return {"type": "HTTP", "http": {"url": f"{base.rstrip('/')}/{module.name}.wasm", "sha256": module.digest}}
+    if url.startswith(SCHEME):
+        return {"type": "Image", "image": {"url": url.removeprefix(SCHEME), "sha256": module_image().digest}}
+    return {"type": "HTTP", "http": {"url": url, "sha256": module_digest()}}

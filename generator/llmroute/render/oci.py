@@ -15,8 +15,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
+from llmroute.render.wasm import filter_module
+
 SCHEME: Final = "oci://"
-"""Of a URL that names a repository of images."""
+"""Of a URL that names an image: its registry, repository and tag follow."""
+TAG: Final = "filter"
+"""What a layout calls its one image."""
 _MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 _INDEX: Final = "application/vnd.oci.image.index.v1+json"
 _CONFIG: Final = "application/vnd.oci.image.config.v1+json"
@@ -29,19 +33,17 @@ _MOST: Final = 0xFFFF
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """``digest``: that of the manifest, in hex, by which it is known. ``blobs``: manifest, configuration and layer."""
+    """``digest``: that of the manifest, in hex, by which it is known. ``files``: an OCI image layout, by path."""
 
     digest: str
-    size: int
-    blobs: Mapping[str, bytes]
+    files: Mapping[str, bytes]
 
 
-def module_image(module: bytes) -> Image:
-    """The image of a module. ``blobs`` are by their digest, in hex."""
-    archive = _archive(module)
+def module_image() -> Image:
+    """The image of the module in the package."""
+    archive = _archive(filter_module())
     layer = _stored(archive)
-    diff = f"sha256:{sha256(archive).hexdigest()}"
-    rootfs = {"type": "layers", "diff_ids": [diff]}
+    rootfs = {"type": "layers", "diff_ids": [f"sha256:{sha256(archive).hexdigest()}"]}
     config = _json({"architecture": "wasm", "config": {}, "os": "wasip1", "rootfs": rootfs})
     manifest = _json(
         {
@@ -51,26 +53,13 @@ def module_image(module: bytes) -> Image:
             "layers": [_descriptor(_LAYER, layer)],
         }
     )
-    blobs = {sha256(blob).hexdigest(): blob for blob in (layer, config, manifest)}
-    return Image(sha256(manifest).hexdigest(), len(manifest), blobs)
-
-
-def layout(images: Mapping[str, Image]) -> dict[str, bytes]:
-    """The files of an OCI image layout with these images, by their tags."""
-    manifests = [
-        {
-            "mediaType": _MANIFEST,
-            "digest": f"sha256:{image.digest}",
-            "size": image.size,
-            "annotations": {"org.opencontainers.image.ref.name": tag},
-        }
-        for tag, image in images.items()
-    ]
-    return {
-        **{f"blobs/sha256/{name}": blob for image in images.values() for name, blob in image.blobs.items()},
-        "index.json": _json({"schemaVersion": 2, "mediaType": _INDEX, "manifests": manifests}),
-        "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
-    }
+    named = _descriptor(_MANIFEST, manifest) | {"annotations": {"org.opencontainers.image.ref.name": TAG}}
+    blobs = {f"blobs/sha256/{sha256(blob).hexdigest()}": blob for blob in (layer, config, manifest)}
+    index = _json({"schemaVersion": 2, "mediaType": _INDEX, "manifests": [named]})
+    return Image(
+        sha256(manifest).hexdigest(),
+        {**blobs, "index.json": index, "oci-layout": _json({"imageLayoutVersion": "1.0.0"})},
+    )
 
 
 def _descriptor(media_type: str, blob: bytes) -> dict[str, Any]:
