@@ -60,6 +60,8 @@ class StandaloneStack:
             raise Unavailable(f"Envoy Gateway needs ports that are taken: {', '.join(taken)}")
         self.engine = engine
         self._module = ModuleServer()
+        self.by_image = False
+        """Whether Envoy Gateway gets the module as an image; from the next policy on."""
         self.upstream = ScriptedUpstream()
         self._counters = Counters(durable=durable)
         self._stack = contextlib.ExitStack()
@@ -153,8 +155,8 @@ class StandaloneStack:
 
     def _documents(self, policy: str) -> Sequence[Document]:
         assert self._host
-        url = self._module.url if self.engine == WASM else None
-        target = capabilities(ENVOY_GATEWAY, engine=self.engine, module_url=url)
+        url = self._module.image_url if self.by_image else self._module.url
+        target = capabilities(ENVOY_GATEWAY, engine=self.engine, module_url=url if self.engine == WASM else None)
         compiled = compile_policies([("policy.yaml", policy)], target)
         assert not has_errors(compiled.diagnostics), [str(d) for d in compiled.diagnostics]
         generated = [document for a in compiled.artifacts for document in yaml.safe_load_all(a.text) if document]
