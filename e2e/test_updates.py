@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import Counter
 
@@ -77,6 +78,9 @@ def test_an_update_tightens_at_once(serve: Serve) -> None:
     assert client.settled(TOKENS) == TOKENS
     client.stack.update(policy(TOKENS))
     # What a module is told belongs to the connection: one that was open before keeps it until it is drained.
-    asking = Client(client.stack) if charges_alone(client.stack) else client
-    assert_refused(asking.chat(user=client.user))
+    if charges_alone(client.stack):
+        with contextlib.closing(Client(client.stack)) as fresh:
+            assert_refused(fresh.chat(user=client.user))
+    else:
+        assert_refused(client.chat())
     assert client.settled(TOKENS) == TOKENS
