@@ -8,6 +8,7 @@ from typing import Final
 
 from e2e.stacks import STACKS, Stack
 from e2e.stacks.local import EnvoyStack
+from e2e.stacks.protocol import charges_alone
 from llmroute.conformance.adapters.protocol import Adapter
 from llmroute.conformance.adapters.stack import StackAdapter
 from llmroute.conformance.features import Feature
@@ -18,6 +19,7 @@ _PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "wasm": ("ENVOY",),
     "process": ("ENVOY", "RATELIMIT"),
     "standalone": ("ENVOY_GATEWAY", "ENVOY", "RATELIMIT"),
+    "standalone-wasm": ("ENVOY_GATEWAY", "ENVOY", "RATELIMIT"),
     "docker": ("ENVOY", "RATELIMIT"),
     "kind": ("ENVOY_GATEWAY", "ENVOY", "RATELIMIT"),
 }
@@ -28,7 +30,8 @@ def adapter_of(name: str, stack: Stack) -> StackAdapter:
     """A stack of this name as an adapter."""
     upgrades = frozenset({Feature.UPGRADES}) if isinstance(stack, EnvoyStack) else frozenset()
     parts = ", ".join(f"{part.replace('_', ' ').title()} {pins()[part]}" for part in _PARTS[name])
-    return StackAdapter(name, stack, parts, upgrades)
+    unmatched = frozenset({Feature.PATTERNS}) if charges_alone(stack) else frozenset()
+    return StackAdapter(name, stack, parts, upgrades, unmatched)
 
 
 def _made(name: str) -> Adapter:

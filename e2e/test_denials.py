@@ -15,7 +15,7 @@ from e2e import tokens
 from e2e.conftest import Serve
 from e2e.sdks import CALLS, Call, Caller
 from e2e.stacks import Stack
-from e2e.stacks.local import EnvoyStack
+from e2e.stacks.protocol import engine_of
 from llmroute import names
 from llmroute.conformance.upstream import Script
 from llmroute.targets import WASM
@@ -65,7 +65,7 @@ def calling(serve: Serve, document: str, **headers: str) -> Iterator[Caller]:
 @pytest.fixture
 def turned_away(serve: Serve, stack: Stack) -> Serve:
     """The same, where the filter sees the answers of filters before it."""
-    if isinstance(stack, EnvoyStack) and stack.engine == WASM:
+    if engine_of(stack) == WASM:
         pytest.skip("missing capability: a filter that sees what one before it turned away (wasm does not)")
     return serve
 

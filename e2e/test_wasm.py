@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+import json
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import httpx
 import pytest
+import yaml
 
 from e2e.client import CHAT, Client, assert_refused
 from llmroute import names
@@ -62,16 +65,90 @@ def test_each_route_has_its_own_context() -> None:
             assert (b"include_usage" in served.body) is forced
 
 
+def without_leave(bootstrap: str) -> str:
+    """As Envoy Gateway writes wasm filters."""
+    kept = [line for line in bootstrap.splitlines() if PERMISSION not in line]
+    assert len(kept) == len(bootstrap.splitlines()) - 1
+    return "\n".join(kept)
+
+
 def test_without_leave_to_hold_headers_there_is_no_body() -> None:
-    """Why Envoy Gateway cannot have it (LR063): the body is kept from the filter, which waits for it in vain."""
-
-    def without(bootstrap: str) -> str:
-        kept = [line for line in bootstrap.splitlines() if PERMISSION not in line]
-        assert len(kept) == len(bootstrap.splitlines()) - 1
-        return "\n".join(kept)
-
-    with LocalStack(edit=without, engine=WASM) as stack:
+    """Why Envoy Gateway needs a gate: the body is kept from a filter that holds the headers, which waits for it in vain."""
+    with LocalStack(edit=without_leave, engine=WASM) as stack:
         stack.apply(POLICY)
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{stack.url}{CHAT}", json={"model": "m", "messages": []}, timeout=1.5)
         assert stack.upstream.requests() == ()
+
+
+def with_gate(bootstrap: str) -> str:
+    """The filter without that leave, and a gate behind it, in the order of Envoy Gateway."""
+    document = yaml.safe_load(without_leave(bootstrap))
+    (listener,) = document["static_resources"]["listeners"]
+    filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
+    reader, gate = filters[0], copy.deepcopy(filters[0])
+    configuration = reader["typed_config"]["config"]["configuration"]
+    told = json.loads(configuration["value"])
+    for each in told["contexts"]:
+        each["context"]["gated"] = True
+    configuration["value"] = json.dumps(told)
+    plugin = gate["typed_config"]["config"]
+    plugin["configuration"]["value"] = json.dumps({"gate": True})
+    plugin["vm_config"]["vm_id"] = "gate"
+    filters.insert(1, gate)
+    return yaml.safe_dump(document)
+
+
+@pytest.fixture(scope="module")
+def gated() -> Iterator[LocalStack]:
+    """A gateway whose filter has a gate."""
+    with LocalStack(edit=with_gate, engine=WASM) as stack:
+        yield stack
+
+
+@pytest.fixture
+def behind(gated: LocalStack) -> Iterator[Client]:
+    """A fresh user of it."""
+    gated.apply(POLICY)
+    made = Client(gated)
+    yield made
+    made.close()
+
+
+def test_with_a_gate_it_charges_and_refuses(behind: Client) -> None:
+    """As without one: the model is the body's, and nothing of a refused request reaches the upstream."""
+    served = behind.chat(30)
+    assert (served.status, behind.settled(30)) == (200, 30)
+    assert served.served
+    assert served.served.header(names.MODEL_HEADER) == json.loads(served.served.body)["model"]
+    assert_refused(behind.chat(5))
+    assert behind.settled(30) == 30
+
+
+def test_bodies_that_come_in_pieces(gated: LocalStack, behind: Client) -> None:
+    """Chunked, at any pace; one of 300 KB with a length; none at all; one that waits for a 100."""
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x" * 300_000}]}).encode()
+    pieces = [body[at : at + 7000] for at in range(0, len(body), 7000)]
+    ways: tuple[tuple[bytes | Iterable[bytes], bytes, dict[str, str]], ...] = (
+        (iter(pieces), body, {}),
+        (body, body, {}),
+        (b"", b"", {}),
+        (body, body, {"expect": "100-continue"}),
+    )
+    for number, (content, whole, more) in enumerate(ways):
+        headers = {names.USER_HEADER: f"{behind.user}-{number}", **more}
+        httpx.post(f"{gated.url}{CHAT}", content=content, headers=headers, timeout=20)
+        served = gated.upstream.requests()[-1]
+        assert served.header(names.USER_HEADER) == f"{behind.user}-{number}"
+        assert served.body == whole
+        assert served.header(names.MODEL_HEADER) == ("m" if whole else "unknown")
+
+
+def test_a_body_over_the_limit_is_not_held(gated: LocalStack, behind: Client) -> None:
+    """It says how long it is, so its model is not waited for; Envoy lets it pass, as it holds nothing of it."""
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x" * 5_000_000}]}).encode()
+    httpx.post(f"{gated.url}{CHAT}", content=body, headers={names.USER_HEADER: behind.user}, timeout=20)
+    served = gated.upstream.requests()[-1]
+    assert served.header(names.USER_HEADER) == behind.user
+    assert served.header(names.MODEL_HEADER) == "unknown"
+    assert len(served.body) == len(body)

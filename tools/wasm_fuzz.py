@@ -27,12 +27,14 @@ from tests.filters.fuzz.run import batches
 ROOT: Final = Path(__file__).resolve().parent.parent
 WASM: Final = ROOT / "filters" / "wasm"
 _FLAGS: Final = ("-g", "-O1", "-std=c11", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
-_HAS_BODY, _ENDS = 1, 16
+_HAS_BODY, _ENDS, _GATED = 1, 16, 128
 _LONGEST: Final = 65_535
 """Of a section, whose length has two bytes."""
 _TOLD: Final = {"jwt": {"sub": "ada", "n": 1.5, "yes": True}}
 _CALLING: Final[tuple[dict[str, Any], ...]] = (
     {"settle": settling.SETTLE},
+    {"settle": {**settling.SETTLE, "rest": True}},
+    {"settle": {**settling.SETTLE, "rest": True, "late": True}},
     {"prepay": prepaying.PREPAY, "limits": prepaying.TOLD, "costs": [prepaying.COST]},
     {
         "identity": "x-user-id",
@@ -53,10 +55,11 @@ def seeds(count: int) -> Iterator[bytes]:
     for number, case in enumerate(case for cases in batches("wasm", count) for case in cases):
         # A case in four goes to a route that its author did not think of.
         context = contexts[number % len(contexts)] if number % 4 == 0 else POLICIES[case.policy]
-        yield _seed(case, context, answered)
+        gated = number % 8 < 2  # of routes of either kind
+        yield _seed(case, {**context, "gated": True} if gated else context, answered, gated=gated)
 
 
-def _seed(case: Case, context: dict[str, Any], answered: bytes) -> bytes:
+def _seed(case: Case, context: dict[str, Any], answered: bytes, *, gated: bool) -> bytes:
     asked, said = (case, None) if case.entry == "request" else (None, case)
     metadata = base_pb2.Metadata()
     metadata.filter_metadata["jwt"].update(_TOLD)
@@ -65,7 +68,7 @@ def _seed(case: Case, context: dict[str, Any], answered: bytes) -> bytes:
     body = asked.body if asked else b'{"model":"m","stream":true,"messages":["1"]}'
     reply = _lines(said.headers) if said else b":status: 200\ncontent-type: application/json"
     pieces = said.pieces if said else (b'{"usage":{"total_tokens":7}}',)
-    flags = _HAS_BODY | _ENDS
+    flags = _HAS_BODY | _ENDS | (_GATED if gated else 0)
     sections = (configuration, metadata.SerializeToString(), head, body, answered, reply, *pieces)
     return bytes((flags,)) + b"".join(_section(each) for each in sections)
 

@@ -22,6 +22,12 @@ def _standalone() -> Stack:
     return StandaloneStack()
 
 
+def _standalone_wasm() -> Stack:
+    from e2e.stacks.standalone import StandaloneStack
+
+    return StandaloneStack(engine=WASM)
+
+
 def _docker() -> Stack:
     try:
         from e2e.stacks.docker import DockerStack
@@ -42,6 +48,7 @@ STACKS: Final[Mapping[str, Callable[[], Stack]]] = {
     "wasm": _wasm,
     "process": ProcessStack,
     "standalone": _standalone,
+    "standalone-wasm": _standalone_wasm,
     "docker": _docker,
     "kind": _kind,
 }

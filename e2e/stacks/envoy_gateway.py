@@ -121,6 +121,11 @@ def make_home(program: Path, home: Path, envoy_version: str) -> None:
     envoy.symlink_to(envoy_binary())
 
 
+def envoy_certificates(home: Path) -> Path:
+    """The folder with what Envoy shows Envoy Gateway, and by what it knows that."""
+    return home / "config" / "certs" / "envoy"
+
+
 class GatewayRatelimit(RatelimitProcess):
     """Runs envoyproxy/ratelimit on what Envoy Gateway tells it; ready when ``wanted`` is all that it has.
 

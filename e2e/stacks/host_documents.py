@@ -10,6 +10,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from llmroute import names
@@ -25,14 +26,22 @@ _API: Final = f"{names.ENVOY_GATEWAY_API}/v1alpha1"
 _CLUSTER: Final = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 
 
+_MODULES: Final = Endpoint("127.0.0.1", 18002)
+"""Where Envoy Gateway serves modules; nobody can choose the port."""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
-    """``envoy_version``: the folder that holds the Envoy. ``listen``: the Gateway's port. The rest: where things are."""
+    """``envoy_version``: the folder that holds the Envoy. ``listen``: the Gateway's port. The rest: where things are.
+
+    ``certificates``: the folder of those by which Envoy and Envoy Gateway know each other.
+    """
 
     envoy_version: str
     listen: int
     upstream: Endpoint
     ratelimit: Endpoint
+    certificates: Path
 
 
 def host_documents(generated: Iterable[Document], plan: Plan, host: Host) -> list[Document]:
@@ -55,7 +64,9 @@ def host_documents(generated: Iterable[Document], plan: Plan, host: Host) -> lis
     ]
     if any(True for route in plan.routes for _ in route.limits()):
         documents.append(_ratelimit_address(namespace, gateway, host.ratelimit))
-    return [*documents, *(without_cost_numbers(document) for document in ours)]
+    if any("wasm" in document["spec"] for document in ours):
+        documents.append(_module_address(namespace, gateway, host.certificates))
+    return [*documents, *(told_no_cost(without_cost_numbers(document)) for document in ours)]
 
 
 def secret_in_base64(secret: Document) -> Document:
@@ -75,6 +86,19 @@ def without_cost_numbers(document: Document) -> Document:
     rules = [_rule_without_number(rule) for rule in rules_of(document)]
     limits = document["spec"]["rateLimit"] | {"global": {"rules": rules}}
     return document | {"spec": document["spec"] | {"rateLimit": limits}}
+
+
+def told_no_cost(document: Document) -> Document:
+    """The document, where it has a module, with a script that says of requests what a check costs: 0.
+
+    A module cannot write metadata, and without that of ``without_cost_numbers`` no limit would be checked.
+    """
+    if document["kind"] != "EnvoyExtensionPolicy" or "wasm" not in document["spec"]:
+        return document
+    script = f"""function envoy_on_request(handle)
+  handle:streamInfo():dynamicMetadata():set("{names.METADATA_NAMESPACE}", "{names.NO_COST}", 0)
+end"""
+    return document | {"spec": document["spec"] | {"lua": [{"type": "Inline", "inline": script}]}}
 
 
 def rules_of(traffic_policy: Document) -> Sequence[Mapping[str, Any]]:
@@ -134,15 +158,32 @@ def _backend(namespace: str, name: str, upstream: Endpoint) -> Document:
 
 def _ratelimit_address(namespace: str, gateway: str, ratelimit: Endpoint) -> Document:
     """Envoy Gateway writes a cluster's service and its TLS for the ratelimit cluster."""
+    operations = [_moved(ratelimit), {"op": "remove", "path": "/transport_socket"}]
+    return _patch("ratelimit-address", namespace, gateway, "ratelimit_cluster", operations)
+
+
+def _module_address(namespace: str, gateway: str, certificates: Path) -> Document:
+    """It serves modules by a name of a cluster's, and has Envoy look for certificates where a pod has them."""
+    own = {"certificate_chain": "tls.crt", "private_key": "tls.key"}
+    context = {
+        "tls_params": {"tls_maximum_protocol_version": "TLSv1_3"},
+        "tls_certificates": [{part: {"filename": str(certificates / name)} for part, name in own.items()}],
+        "validation_context": {"trusted_ca": {"filename": str(certificates / "ca.crt")}},
+    }
+    place = "/transport_socket/typed_config/common_tls_context"
+    operations = [_moved(_MODULES), {"op": "replace", "path": place, "value": context}]
+    return _patch("module-address", namespace, gateway, "wasm_cluster", operations)
+
+
+def _moved(to: Endpoint) -> Document:
     place = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address"
-    address = {"address": ratelimit.host, "port_value": ratelimit.port}
-    operations = [
-        {"op": "replace", "path": place, "value": address},
-        {"op": "remove", "path": "/transport_socket"},
-    ]
+    return {"op": "replace", "path": place, "value": {"address": to.host, "port_value": to.port}}
+
+
+def _patch(name: str, namespace: str, gateway: str, cluster: str, operations: Iterable[Document]) -> Document:
     spec = {
         "targetRef": {"group": names.GATEWAY_API, "kind": "Gateway", "name": gateway},
         "type": "JSONPatch",
-        "jsonPatches": [{"type": _CLUSTER, "name": "ratelimit_cluster", "operation": o} for o in operations],
+        "jsonPatches": [{"type": _CLUSTER, "name": cluster, "operation": o} for o in operations],
     }
-    return _object(_API, "EnvoyPatchPolicy", "ratelimit-address", namespace, spec)
+    return _object(_API, "EnvoyPatchPolicy", name, namespace, spec)

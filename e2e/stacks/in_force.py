@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from e2e.stacks.gateway_limits import GatewayLimit
 from e2e.stacks.host_documents import Document
 
 Dump = Mapping[str, Any]
+_LUA: Final = "envoy.filters.http.lua"
+_WASM: Final = "envoy.filters.http.wasm"
+_ENGINES: Final = (_LUA, _WASM)
 
 
 def missing(dump: Dump, documents: Sequence[Document], limits: Sequence[GatewayLimit], port: int) -> list[str]:
@@ -54,7 +58,7 @@ def _missing_routes(dump: Dump, documents: Sequence[Document], limits: Sequence[
             for route in found:
                 absent = [*_missing_in(route, domain, actions, leads=leads), *_missing_identity(route, secured)]
                 yield from (f"{what} of {route['name']}" for what in absent)
-                if _contexts_of(documents, document) != _contexts(route):
+                if _contexts_of(documents, document) != _contexts(dump, route):
                     yield f"the filter context of {route['name']}"
 
 
@@ -62,8 +66,8 @@ def _missing_in(route: Mapping[str, Any], domain: str, actions: int, *, leads: b
     if leads and "route" not in route:  # Envoy Gateway answers 500 itself where it refuses a policy
         yield "the backend"
     filters = route.get("typed_per_filter_config", {})
-    if not any("lua" in name for name in filters):
-        yield "the Lua filter"
+    if not any(name.startswith(_ENGINES) for name in filters):
+        yield "the filter"
     limited = [config for config in filters.values() if config.get("domain") == domain]
     if leads and actions and [len(config["rate_limits"]) for config in limited] != [actions]:
         yield "the limits"
@@ -77,15 +81,28 @@ def _missing_identity(route: Mapping[str, Any], secured: bool) -> Iterator[str]:
         yield "the identity"
 
 
-def _contexts(route: Mapping[str, Any]) -> list[Any]:
+def _contexts(dump: Dump, route: Mapping[str, Any]) -> list[Any]:
+    """What scripts are told with the route, and what the modules that it enables are told by the listener."""
     filters = route.get("typed_per_filter_config", {})
-    return [config.get("filter_context") for name, config in filters.items() if "lua" in name]
+    plugins = {f["name"]: f["typed_config"]["config"] for f in _http_filters(dump) if f["name"].startswith(_WASM)}
+    by_route = [config.get("filter_context") for name, config in filters.items() if name.startswith(_LUA)]
+    modules = sorted(name for name in filters if name in plugins)
+    return [*by_route, *(json.loads(plugins[name]["configuration"]["value"]) for name in modules)]
 
 
 def _contexts_of(documents: Iterable[Document], http_route: Document) -> list[Any]:
-    """What the extension policies of an HTTPRoute tell their scripts."""
-    same = [d for d in documents if d["kind"] == "EnvoyExtensionPolicy" and _place(d) == _place(http_route)]
-    return [script.get("filterContext") for policy in same for script in policy["spec"]["lua"]]
+    """What the extension policies of an HTTPRoute tell their scripts and modules."""
+    same = [d["spec"] for d in documents if d["kind"] == "EnvoyExtensionPolicy" and _place(d) == _place(http_route)]
+    scripts = [script.get("filterContext") for spec in same for script in spec.get("lua", [])]
+    return [*scripts, *(module["config"] for spec in same for module in spec.get("wasm", []))]
+
+
+def _http_filters(dump: Dump) -> Iterator[Mapping[str, Any]]:
+    for each in _all(dump, "ListenersConfigDump", "dynamic_listeners"):
+        listener = each.get("active_state", {}).get("listener", {})
+        for chain in (*listener.get("filter_chains", []), listener.get("default_filter_chain", {})):
+            for network_filter in chain.get("filters", []):
+                yield from network_filter["typed_config"].get("http_filters", [])
 
 
 def _place(document: Document) -> tuple[str | None, str]:

@@ -17,11 +17,12 @@ from typing import Final, Self
 import yaml
 
 from e2e.stacks.counters import Counters
-from e2e.stacks.envoy_gateway import PORTS, EnvoyGatewayProcess, GatewayRatelimit, make_home
+from e2e.stacks.envoy_gateway import PORTS, EnvoyGatewayProcess, GatewayRatelimit, envoy_certificates, make_home
 from e2e.stacks.gateway_limits import GatewayLimit, limits_of
 from e2e.stacks.gateway_status import refusals
 from e2e.stacks.host_documents import Document, Host, host_documents
 from e2e.stacks.in_force import missing
+from e2e.stacks.module_server import ModuleServer
 from e2e.stacks.protocol import Unavailable
 from e2e.stacks.tools import tool
 from llmroute.conformance.adapters.outage import ProcessOutage, killed
@@ -34,7 +35,7 @@ from llmroute.local.ports import free_port, http_get, port_is_free
 from llmroute.local.valkey import valkey_binary
 from llmroute.pipeline import compile_policies
 from llmroute.plan import Endpoint
-from llmroute.targets import ENVOY_GATEWAY, capabilities
+from llmroute.targets import ENVOY_GATEWAY, LUA, WASM, capabilities
 from tools.pins import pins
 
 _LOOPBACK: Final = "127.0.0.1"
@@ -47,8 +48,8 @@ _LOG_LINES: Final = 60
 class StandaloneStack:
     """One Envoy Gateway at a time; each policy gets a new one, as it holds on to removed fields (PLATFORM 6.8)."""
 
-    def __init__(self, *, durable: bool = False) -> None:
-        """``durable``: counters outlive their Valkey's end, on disk."""
+    def __init__(self, *, durable: bool = False, engine: str = LUA) -> None:
+        """``durable``: counters outlive their Valkey's end, on disk. ``engine``: what the filter runs on."""
         try:
             envoy_binary()
             valkey_binary()
@@ -57,6 +58,10 @@ class StandaloneStack:
         self._programs = {name: tool(name) for name in ("envoy-gateway", "ratelimit")}
         if taken := [str(port) for port in PORTS if not port_is_free("0.0.0.0", port)]:
             raise Unavailable(f"Envoy Gateway needs ports that are taken: {', '.join(taken)}")
+        self.engine = engine
+        self._module = ModuleServer()
+        self.by_image = False
+        """Whether Envoy Gateway gets the module as an image; from the next policy on."""
         self.upstream = ScriptedUpstream()
         self._counters = Counters(durable=durable)
         self._stack = contextlib.ExitStack()
@@ -77,6 +82,7 @@ class StandaloneStack:
             self._home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmroute-standalone-")))
             make_home(self._programs["envoy-gateway"], self._home, pins()["ENVOY"])
             stack.enter_context(self.upstream)
+            stack.enter_context(self._module)
             stack.enter_context(self._counters)
             stack.push(self._gateway_stack)
             self._stack = stack.pop_all()
@@ -149,7 +155,9 @@ class StandaloneStack:
 
     def _documents(self, policy: str) -> Sequence[Document]:
         assert self._host
-        compiled = compile_policies([("policy.yaml", policy)], capabilities(ENVOY_GATEWAY))
+        url = self._module.image_url if self.by_image else self._module.url
+        target = capabilities(ENVOY_GATEWAY, engine=self.engine, module_url=url if self.engine == WASM else None)
+        compiled = compile_policies([("policy.yaml", policy)], target)
         assert not has_errors(compiled.diagnostics), [str(d) for d in compiled.diagnostics]
         generated = [document for a in compiled.artifacts for document in yaml.safe_load_all(a.text) if document]
         documents = host_documents(generated, compiled.plan, self._host)
@@ -161,7 +169,11 @@ class StandaloneStack:
         ratelimit = GatewayRatelimit(self._programs["ratelimit"], self._home, self._counters.address)
         self._listen = free_port()
         self._host = Host(
-            pins()["ENVOY"], self._listen, Endpoint(_LOOPBACK, self.upstream.port), Endpoint.parse(ratelimit.address)
+            pins()["ENVOY"],
+            self._listen,
+            Endpoint(_LOOPBACK, self.upstream.port),
+            Endpoint.parse(ratelimit.address),
+            envoy_certificates(self._home),
         )
         documents = self._documents(policy)
         ratelimit.wanted = frozenset(limit.shown for limit in self._limits)

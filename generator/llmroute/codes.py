@@ -68,4 +68,4 @@ ASCII_CLASS: Final = Code("LR059", "a class of a regular expression knows ASCII 
 NOBODY_SERVES: Final = Code("LR060", "no backend serves the model of a limit")
 ALLOWED_WITHOUT_REASON: Final = Code("LR061", "a comment allows a finding and does not say why")
 ALLOWED_NOTHING: Final = Code("LR062", "a comment allows what is not found")
-NO_ENGINE: Final = Code("LR063", "the target cannot run the filter on that engine")
+NOT_CHARGED: Final = Code("LR063", "on that engine the filter cannot charge a limit")

@@ -24,7 +24,9 @@ class Capabilities:
     ``selects_backend``: a limit of one of several backends spends a selector on that backend's name.
     ``counts_by_place``: a limit's counter is known by its place among the limits, not by what it counts.
     ``known_counters``: what the target calls the counters is known, so that the filter can charge them itself.
-    ``engines``: what the filter can run on there; ``engine``: what it is to run on.
+    ``engine``: what the filter is to run on. ``silent_engines``: those of which the proxy cannot read what an answer
+    costs, so that the filter has to charge it itself.
+    ``module_url``: where the target gets the module from, if it runs that and has to get it.
     ``refunds``: the rate limit service can give back what it has counted.
     """
 
@@ -38,10 +40,16 @@ class Capabilities:
     needs_addresses: bool
     selects_backend: bool
     counts_by_place: bool
-    engines: frozenset[str] = frozenset({LUA})
     engine: str = LUA
+    silent_engines: frozenset[str] = frozenset()
+    module_url: str | None = None
     refunds: bool = False
     known_counters: bool = True
+
+    @property
+    def filter_charges(self) -> bool:
+        """Whether the filter charges every answer itself."""
+        return self.engine in self.silent_engines
 
 
 ENVOY_GATEWAY: Final = "envoy-gateway"
@@ -62,7 +70,6 @@ _PLAIN: Final = Capabilities(
     needs_addresses=True,
     selects_backend=False,
     counts_by_place=False,
-    engines=frozenset(ENGINES),
 )
 _ROWS: Final = (
     Capabilities(
@@ -76,18 +83,21 @@ _ROWS: Final = (
         needs_addresses=False,
         selects_backend=True,
         counts_by_place=True,
+        silent_engines=frozenset({WASM}),
     ),
     _PLAIN,
     dataclasses.replace(_PLAIN, target=COMPOSE),
 )
 
 
-def capabilities(target: str, version: str | None = None, engine: str = LUA) -> Capabilities:
+def capabilities(
+    target: str, version: str | None = None, engine: str = LUA, module_url: str | None = None
+) -> Capabilities:
     """The row of ``target``, to run on ``engine``; of its newest proven version when none is given.
 
-    KeyError if there is none. An engine that it cannot have is a finding of ``check``.
+    KeyError if there is none.
     """
     for row in reversed(_ROWS):
         if row.target == target and version in {None, row.version}:
-            return dataclasses.replace(row, engine=engine)
+            return dataclasses.replace(row, engine=engine, module_url=module_url)
     raise KeyError(f"{target} {version}")

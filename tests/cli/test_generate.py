@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,42 @@ def test_files_of_the_envoy_target(llmroute: Run, tmp_path: Path) -> None:
     assert written == ["envoy.yaml", "ratelimit/default.ratelimit-demo.yaml"]
     for name in written:
         assert (tmp_path / "out/deep" / name).read_bytes() == (EXAMPLE / "out/envoy" / name).read_bytes()
+
+
+def test_the_module_and_its_image(llmroute: Run, tmp_path: Path) -> None:
+    """Written to a file or as an image layout; the policy says the digests, which are printed."""
+    (tmp_path / "policy.yaml").write_text(GOOD, encoding="utf-8")
+    assert llmroute("wasm", "export", "-o", "deep/filter.wasm").returncode == 0
+    module = (tmp_path / "deep/filter.wasm").read_bytes()
+    assert module.startswith(b"\0asm")
+    done = llmroute("wasm", "export", "--oci", "layout")
+    assert done.returncode == 0
+    image = done.stdout.strip().removeprefix("sha256:")
+    assert (tmp_path / "layout/blobs/sha256" / image).is_file()
+    for url, digest in (("https://x.example/f.wasm", sha256(module).hexdigest()), ("oci://x.example/f:1", image)):
+        made = llmroute("generate", "policy.yaml", "--engine", "wasm", "--wasm-url", url)
+        assert made.returncode == 0, made.stderr
+        assert made.stdout.count(digest) == 2
+    both = llmroute("wasm", "export", "--oci", "layout", "-o", "file")
+    assert (both.returncode, both.stderr) == (2, "llmroute: -o and --oci are two ways to have it: say one\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--engine", "wasm"], "say --wasm-url; `llmroute wasm export` writes it"),
+        (["--wasm-url", "https://x.example/f"], "--wasm-url is for --target envoy-gateway --engine wasm"),
+        (["--target", "envoy", "--engine", "wasm", "--wasm-url", "https://x.example/f"], "--wasm-url is for"),
+        (["--engine", "wasm", "--wasm-url", "x.example/f"], "it has to be http://…, https://… or, for an image"),
+    ],
+    ids=["no-url", "lua", "envoy", "no-scheme"],
+)
+def test_where_the_module_comes_from(llmroute: Run, tmp_path: Path, options: list[str], said: str) -> None:
+    """Said where Envoy Gateway has to get it, and nowhere else."""
+    (tmp_path / "policy.yaml").write_text(GOOD, encoding="utf-8")
+    done = llmroute("generate", "policy.yaml", *options)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
 
 
 def test_standard_output_of_several_files_is_one_stream(llmroute: Run) -> None:

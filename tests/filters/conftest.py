@@ -1,18 +1,24 @@
-"""Every test of the filter runs on LuaJIT, and with ``-m slow`` on Lua 5.1 and wasm (``make test-engines``)."""
+"""Every test of the filter runs on LuaJIT, and with ``-m slow`` on Lua 5.1 and wasm (``make test-engines``), with and without a gate."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.filters.lua_engine import LuaEngine
-from tests.filters.proxy import ENGINES, EVERY, Engine, engine_named
+from tests.filters.proxy import ENGINES, EVERY, GATED, Engine, engine_named
 
 _ENGINES: dict[str, Engine] = {}
 
 
-@pytest.fixture(params=EVERY, scope="session")
+@pytest.fixture(params=[*EVERY, pytest.param(GATED, marks=pytest.mark.slow)], scope="session")
 def engine(request: pytest.FixtureRequest) -> Engine:
     """The filter on one engine, shared by all tests as a worker's streams share it."""
+    return _engine(request.param)
+
+
+@pytest.fixture(params=EVERY, scope="session")
+def holding_engine(request: pytest.FixtureRequest) -> Engine:
+    """The same, where the host lets it hold the headers of an answer until the body is there."""
     return _engine(request.param)
 
 

@@ -16,6 +16,8 @@ ENGINES: Final = ("luajit21", "lua51")
 """LuaJIT is what Envoy runs; Lua 5.1 is nearest to what EG's validator runs."""
 WASM: Final = "wasm"
 """The same contract in C, on wasmtime."""
+GATED: Final = "wasm-gated"
+"""The same, where the host lets nobody hold headers who wants the body: a second filter holds them."""
 EVERY: Final = (ENGINES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in (*ENGINES[1:], WASM)))
 """For tests of the contract. ``make test`` has LuaJIT, ``make test-engines`` the others."""
 
@@ -150,12 +152,12 @@ class Stream(ABC):
 
 
 def engine_named(name: str) -> Engine:
-    """A new engine: one of ``ENGINES`` or ``WASM``."""
+    """A new engine: one of ``ENGINES``, ``WASM`` or ``GATED``."""
     # Here, as both are made of what is above.
-    if name == WASM:
+    if name in {WASM, GATED}:
         from tests.filters.wasm_engine import WasmEngine
 
-        return WasmEngine()
+        return WasmEngine(gated=name == GATED)
     from tests.filters.lua_engine import LuaEngine
 
     return LuaEngine(name)

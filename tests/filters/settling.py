@@ -39,7 +39,7 @@ LIMITS: Final[JSON] = [
         "entries": [{"key": "limit", "value": "mini"}, {"key": "model", "value": "mini"}],
     },
 ]
-SETTLE: Final[JSON] = {
+SETTLE: Final[dict[str, JSON]] = {
     "cluster": "ratelimit",
     "domain": "team/route",
     "timeoutMs": 1000,

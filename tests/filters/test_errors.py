@@ -131,9 +131,9 @@ DENIED: Final[Headers] = [("content-type", "text/plain"), ("content-length", "14
         ("403", "permission_error", "forbidden", "PERMISSION_DENIED"),
     ],
 )
-def test_turned_away_before_the_filter(engine: Engine, status: str, kind: str, code: str, gemini: str) -> None:
+def test_turned_away_before_the_filter(holding_engine: Engine, status: str, kind: str, code: str, gemini: str) -> None:
     """An authentication filter's answer says it where the clients of each API look: nobody knows which it was."""
-    message = engine.stream().answer([b"Jwt is missing"], [(":status", status), *DENIED])
+    message = holding_engine.stream().answer([b"Jwt is missing"], [(":status", status), *DENIED])
     assert message.header(":status") == status
     assert message.header("www-authenticate") == "Bearer"
     assert body(message) == {
@@ -143,9 +143,9 @@ def test_turned_away_before_the_filter(engine: Engine, status: str, kind: str, c
 
 
 @pytest.mark.parametrize("said", [[b""], [b"caf\xc3\xa9"], [b"two\nlines"], None])
-def test_turned_away_without_a_word(engine: Engine, said: list[bytes] | None) -> None:
+def test_turned_away_without_a_word(holding_engine: Engine, said: list[bytes] | None) -> None:
     """What is no plain line of text, or nothing, gives way to words of ours."""
-    message = engine.stream().answer(said, [(":status", "401")])
+    message = holding_engine.stream().answer(said, [(":status", "401")])
     assert body(message)["error"]["message"] == "The request was turned away."
 
 

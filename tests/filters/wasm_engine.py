@@ -19,23 +19,43 @@ class WasmEngine(Engine):
 
     name = WASM
 
-    def __init__(self, module: bytes | None = None) -> None:
+    def __init__(self, module: bytes | None = None, *, gated: bool = False) -> None:
         self.machine = host.Machine(module or filter_module())
+        self.gated = gated
 
     def stream(self, context: JSON = CONTEXT, fail: Fail | None = None) -> WasmStream:
         """A new request through this engine."""
-        return WasmStream(self.machine, self.machine.plugin(host.configuration(context)), fail)
+        if not self.gated:
+            return WasmStream(self.machine, self.machine.plugin(host.configuration(context)), fail)
+        told = {**context, "gated": True} if isinstance(context, dict) else context
+        plugin, gate = self.machine.plugin(host.configuration(told)), self.machine.plugin(host.GATE)
+        return WasmStream(self.machine, plugin, fail, gate)
 
 
 class WasmStream(Stream):
     """One request and its answer, in a stream context of the module."""
 
-    def __init__(self, machine: host.Machine, plugin: int, fail: Fail | None) -> None:
+    def __init__(self, machine: host.Machine, plugin: int, fail: Fail | None, gate: int | None = None) -> None:
         self._machine = machine
         self._id, self._exchange = machine.open(plugin)
-        weakref.finalize(self, machine.finish, self._id)
+        self._gate = machine.join(gate, self._exchange) if gate else None
+        self._open = [self._id, *([self._gate] if self._gate else [])]
+        self._closes = [weakref.finalize(self, machine.finish, each) for each in self._open]
         if fail:
             self._exchange.fail = lambda key, value: fail(key.encode(), _as_lua(host.typed(key, value)))
+
+    def begin_answer(self, chunks: Sequence[bytes], headers: host.Headers) -> None:
+        """An answer of which no end comes."""
+        self._exchange.headers[2] = list(headers)
+        assert self._machine.headers(self._id, 2, end=False) == host.CONTINUE
+        for chunk in chunks:
+            assert self._machine.body(self._id, 2, chunk, end=False)[0] == host.CONTINUE
+
+    def done(self) -> None:
+        """The stream is over, however it ended."""
+        for close, each in zip(self._closes, self._open, strict=True):
+            close.detach()
+            self._machine.close(each)
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -88,6 +108,9 @@ class WasmStream(Stream):
             assert said == host.CONTINUE
             return []
         body = b"".join(chunks)
+        gate = self._machine.headers(self._gate, 0, end=False) if self._gate else host.CONTINUE
+        if gate == host.HOLD_ALL:
+            return self._held_by_gate(body)
         first, piece = self._machine.body(self._id, 0, body[: len(body) // 2], end=False)
         held = b"" if first == host.CONTINUE else body[: len(body) // 2]
         assert first == said
@@ -97,6 +120,24 @@ class WasmStream(Stream):
             return []
         assert last == host.CONTINUE
         return [out if held else piece + out]
+
+    def _held_by_gate(self, body: bytes) -> list[bytes]:
+        """The body comes to the filter, whose headers have gone on as far as to the gate."""
+        assert self._gate
+        first, _ = self._machine.body(self._id, 0, body[: len(body) // 2], end=False)
+        assert first == host.STOP
+        last, out = self._machine.body(self._id, 0, body, end=True)
+        if self._exchange.response:
+            assert last == host.STOP
+            self._machine.deliver()
+            return []
+        assert last == host.CONTINUE
+        assert self._gate not in self._exchange.let_go
+        self._machine.deliver()
+        assert self._gate in self._exchange.let_go
+        assert self._exchange.continued == {0}
+        self._exchange.continued.clear()
+        return [out]
 
     def _answer(self, said: int, sent: Sent) -> tuple[list[bytes], list[dict[str, Any]]]:
         exchange, seen = self._exchange, []

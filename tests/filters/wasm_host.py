@@ -1,7 +1,8 @@
 """A proxy-wasm host for the filter's module on wasmtime: one worker of Envoy, which a test drives byte by byte.
 
-It is strict where Envoy is: a body cannot be had before it is there, headers that were held go on once, and what is sent
-in the name of a plugin comes back to the plugin. It takes calls of any context and keeps headers, bodies and properties
+It is strict where Envoy is: a body cannot be had before it is there, headers that were held go on once, those of a
+request that a filter has let go it can neither see nor change, and what is sent in the name of a plugin comes back to the
+plugin. It takes calls of any context and keeps headers, bodies and properties
 for each stream.
 """
 
@@ -19,11 +20,15 @@ from envoy.config.core.v3 import base_pb2
 
 from llmroute.render.lua import JSON
 
-CONTINUE, STOP, WATERMARK = 0, 1, 2
-_OK, _NOT_FOUND, _BAD_ARGUMENT, _INTERNAL = 0, 1, 2, 10
+CONTINUE, STOP, WATERMARK, HOLD_ALL = 0, 1, 2, 3
+GATE: Final = json.dumps({"gate": True})
+"""The configuration of a plugin that holds headers for another."""
+_OK, _NOT_FOUND, _BAD_ARGUMENT, _EMPTY, _CAS_MISMATCH, _INTERNAL = 0, 1, 2, 7, 8, 10
 _REQUEST, _RESPONSE, _CALL = 0, 2, 6
 _REQUEST_BODY, _RESPONSE_BODY, _CALL_BODY, _CONFIGURATION = 0, 1, 4, 7
 _LOG_ERROR: Final = 4
+_BETWEEN_FILTERS: Final = {"gated", "gate"}
+"""Properties that say nothing of the request."""
 _CLOCK_NS: Final = 100_000_000
 """What every entry of a stream takes, and every call that it waits for, so that time is the same on every run."""
 _PATIENCE_MS: Final = 1000
@@ -62,6 +67,8 @@ class Exchange:
     service: Service | None = None
     response: tuple[int, Headers, bytes] | None = None
     continued: set[int] = field(default_factory=set)
+    let_go: set[int] = field(default_factory=set)
+    """Streams of filters that have let the request's headers go."""
     calls: list[Call] = field(default_factory=list)
 
 
@@ -91,6 +98,12 @@ class Machine:
         self._answer: Call | None = None
         self._next = 0
         self._turn = 0
+        self.shared: dict[bytes, tuple[bytes, int]] = {}
+        """Data that all machines share, with its version."""
+        self.before_set: list[Callable[[], None]] = []
+        """What another worker does just before this one sets some of it."""
+        self._queues: dict[int, int] = {}
+        self._messages: list[tuple[int, bytes]] = []
 
     @property
     def memory_bytes(self) -> int:
@@ -123,6 +136,19 @@ class Machine:
         self._enter(self._next, "proxy_on_context_create", self._next, root)
         return self._next, exchange
 
+    def join(self, root: int, exchange: Exchange) -> int:
+        """A stream of a plugin that is another filter of the same request."""
+        self._next += 1
+        self._exchanges[self._next] = exchange
+        self._roots[self._next] = root
+        self._enter(self._next, "proxy_on_context_create", self._next, root)
+        return self._next
+
+    @property
+    def queues(self) -> set[int]:
+        """Those of this machine's gates."""
+        return set(self._queues)
+
     def finish(self, stream: int) -> None:
         """The stream is done, as soon as the module is not at work: Python says so at any moment."""
         self._finished.append(stream)
@@ -136,8 +162,18 @@ class Machine:
     def headers(self, stream: int, kind: int, *, end: bool) -> int:
         """Headers have come; returns what the filter says."""
         name = "proxy_on_request_headers" if kind == _REQUEST else "proxy_on_response_headers"
-        count = len(self._exchanges[stream].headers[kind])
-        return self._settled(stream, kind, self._enter(stream, name, stream, count, int(end)))
+        exchange = self._exchanges[stream]
+        said = self._settled(stream, kind, self._enter(stream, name, stream, len(exchange.headers[kind]), int(end)))
+        if kind == _REQUEST and said == CONTINUE:
+            exchange.let_go.add(stream)
+        return said
+
+    def deliver(self) -> None:
+        """What is in queues comes to whom they belong."""
+        for queue in [queue for queue, _ in self._messages]:
+            root = self._queues[queue]
+            self._enter(root, "proxy_on_queue_ready", root, queue)
+        assert not self._messages
 
     def body(self, stream: int, kind: int, body: bytes, *, end: bool) -> tuple[int, bytes]:
         """A piece of a body has come, or all that is held of it; returns what the filter says, and the bytes."""
@@ -225,12 +261,14 @@ class Machine:
             return self._give(metadata.SerializeToString(), at, size)
         if name == b"xds\0route_name" and exchange.route is not None:
             return self._give(exchange.route.encode(), at, size)
+        if name.decode() in exchange.properties:
+            return self._give(exchange.properties[name.decode()], at, size)
         return _NOT_FOUND
 
     def _proxy_set_property(self, path: int, path_size: int, at: int, size: int) -> int:
         name, value = self._read(path, path_size).decode(), self._read(at, size)
         exchange = self._exchange
-        if exchange.fail and exchange.fail(name, value):
+        if exchange.fail and name not in _BETWEEN_FILTERS and exchange.fail(name, value):
             return _INTERNAL
         exchange.properties[name] = value
         exchange.writes += 1
@@ -259,19 +297,26 @@ class Machine:
         exchange.body = self._read(at, size) + (exchange.body if length == 0 else b"")
         return _OK
 
+    def _gone(self, kind: int) -> bool:
+        return kind == _REQUEST and self._effective in self._exchange.let_go
+
     def _proxy_get_header_map_pairs(self, kind: int, at: int, size: int) -> int:
+        if kind != _CALL and self._gone(kind):
+            return self._give(packed([]), at, size)
         listed = (self._answer.headers if self._answer else []) if kind == _CALL else self._exchange.headers[kind]
         return self._give(packed(listed), at, size)
 
     def _proxy_add_header_map_value(self, kind: int, name: int, name_size: int, at: int, size: int) -> int:
         value = self._read(at, size)
-        if any(c < 32 or c == 127 for c in value):
+        if any(c < 32 or c == 127 for c in value) or self._gone(kind):
             return _BAD_ARGUMENT
         listed = self._exchange.headers[kind]
         listed.append((self._read(name, name_size).decode(), value.decode("utf-8", "surrogateescape")))
         return _OK
 
     def _proxy_remove_header_map_value(self, kind: int, name: int, name_size: int) -> int:
+        if self._gone(kind):
+            return _BAD_ARGUMENT
         gone = self._read(name, name_size).decode()
         listed = self._exchange.headers[kind]
         listed[:] = [pair for pair in listed if pair[0] != gone]
@@ -305,11 +350,51 @@ class Machine:
 
     def _proxy_continue_stream(self, kind: int) -> int:
         self._exchange.continued.add(kind)
+        if kind == 0:
+            self._exchange.let_go.add(self._effective)
         return _OK
 
     def _proxy_set_effective_context(self, context: int) -> int:
         self._effective = context
         return _OK
+
+    def _proxy_get_shared_data(self, key: int, key_size: int, at: int, size: int, cas: int) -> int:
+        if (name := self._read(key, key_size)) not in self.shared:
+            return _NOT_FOUND
+        value, version = self.shared[name]
+        self._write(cas, struct.pack("<I", version))
+        return self._give(value, at, size)
+
+    def _proxy_set_shared_data(self, key: int, key_size: int, at: int, size: int, cas: int) -> int:
+        """With no version, 0, whatever is there is overwritten; what is not there yet has any version."""
+        while self.before_set:
+            self.before_set.pop()()
+        name = self._read(key, key_size)
+        version = self.shared[name][1] if name in self.shared else 0
+        if version and cas & 0xFFFFFFFF not in {0, version}:
+            return _CAS_MISMATCH
+        self.shared[name] = (self._read(at, size), version + 1)
+        return _OK
+
+    def _proxy_register_shared_queue(self, name: int, name_size: int, queue: int) -> int:
+        number = 100 + int(self._read(name, name_size))
+        assert number not in self._queues, "each worker has a queue of its own"
+        self._queues[number] = self._effective
+        self._write(queue, struct.pack("<I", number))
+        return _OK
+
+    def _proxy_enqueue_shared_queue(self, queue: int, at: int, size: int) -> int:
+        if queue not in self._queues:
+            return _NOT_FOUND
+        self._messages.append((queue, self._read(at, size)))
+        return _OK
+
+    def _proxy_dequeue_shared_queue(self, queue: int, at: int, size: int) -> int:
+        for number, (of, message) in enumerate(self._messages):
+            if of == queue:
+                del self._messages[number]
+                return self._give(message, at, size)
+        return _EMPTY
 
 
 def packed(headers: Sequence[tuple[str, str]]) -> bytes:
@@ -337,8 +422,8 @@ def configuration(context: JSON) -> str:
 
 
 def plain(properties: dict[str, bytes]) -> dict[str, Any]:
-    """Properties as the metadata that they stand for."""
-    return {name: typed(name, value) for name, value in properties.items()}
+    """Properties as the metadata that they stand for: all but what the filter and its gate tell each other."""
+    return {name: typed(name, value) for name, value in properties.items() if name not in _BETWEEN_FILTERS}
 
 
 def typed(name: str, value: bytes) -> Any:

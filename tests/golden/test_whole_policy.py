@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from llmroute.local.envoy import validate as validate_bootstrap
-from llmroute.targets import ENVOY, capabilities
+from llmroute.targets import ENVOY, ENVOY_GATEWAY, WASM, Capabilities, capabilities
 from tests.golden.crds import validate
 from tests.policies import MODEL, USER, compiled, header, limit, route, rule, with_spec
 from tests.unit.test_identity_emit import JWKS, SECRET, jwt, two_backends
@@ -62,9 +62,18 @@ WHOLE: Final[dict[str, dict[str, Any]]] = {
 
 @pytest.mark.usefixtures("crds_at_hand")
 @pytest.mark.parametrize("spec", WHOLE.values(), ids=WHOLE)
-def test_it_is_valid_for_envoy_gateway(spec: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "target",
+    [
+        capabilities(ENVOY_GATEWAY),
+        capabilities(ENVOY_GATEWAY, engine=WASM, module_url="https://files.example/filter.wasm"),
+        capabilities(ENVOY_GATEWAY, engine=WASM, module_url="oci://registry.example/llmroute:1"),
+    ],
+    ids=["lua", "wasm-file", "wasm-image"],
+)
+def test_it_is_valid_for_envoy_gateway(target: Capabilities, spec: dict[str, Any]) -> None:
     """Every document, without an unknown field."""
-    made = compiled(*two_backends(spec), SECRET)
+    made = compiled(*two_backends(spec), SECRET, target=target)
     assert made.artifacts, made.diagnostics
     documents = list(yaml.safe_load_all(made.artifacts[0].text))
     assert ("SecurityPolicy" in {d["kind"] for d in documents}) == ("identity" in spec)

@@ -63,7 +63,8 @@ def _section(code: str, title: str, body: str) -> Section:
         assert role not in section.blocks
         said = dict(option.split("=") for option in options.split())
         assert said.keys() <= {"target", "times", "ratelimit", "engine"}
-        target = capabilities(said.get("target", ENVOY_GATEWAY), engine=said.get("engine", LUA))
+        engine = said.get("engine", LUA)
+        target = capabilities(said.get("target", ENVOY_GATEWAY), engine=engine, module_url="https://modules.example")
         target = dataclasses.replace(target, refunds=said.get("ratelimit") == "embedded")
         section.blocks[role] = (target, policy(snippet, int(said.get("times", 1))))
     return section

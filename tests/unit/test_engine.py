@@ -1,4 +1,4 @@
-"""``--engine``: what it changes in a bootstrap, and where it is refused."""
+"""``--engine``: what it changes in a bootstrap."""
 
 from __future__ import annotations
 
@@ -12,26 +12,12 @@ from llmroute.emit import EnvoyOptions
 from llmroute.emit.envoy_static import envoy_static
 from llmroute.pipeline import compile_policies
 from llmroute.render.wasm import filter_module
-from llmroute.targets import COMPOSE, ENVOY, ENVOY_GATEWAY, LUA, WASM, Capabilities, capabilities
-from tests.policies import findings, limit, read_context, route, rule, text, with_spec
+from llmroute.targets import ENVOY, LUA, WASM, capabilities
+from tests.policies import limit, read_context, route, rule, text, with_spec
 from tests.unit.test_check import backend
 
 POLICY = with_spec(route(one=[rule(limit(9))], two=[rule(limit(8))]), admission={"settle": "Sync"})
 DOCUMENTS = (POLICY, backend("one"), backend("two"))
-
-
-def on_wasm(target: str) -> Capabilities:
-    """A target that is to run the module."""
-    return capabilities(target, engine=WASM)
-
-
-def test_envoy_gateway_has_no_wasm() -> None:
-    """An error at the route, with what to do; a plain Envoy has it."""
-    ((code, record),) = findings(*DOCUMENTS, target=on_wasm(ENVOY_GATEWAY))
-    assert code == "LR063"
-    assert record.message.startswith("envoy-gateway 1.9 has no engine wasm: its wasm filters cannot hold")
-    assert record.hint == "say --engine lua, or another --target"
-    assert findings(*DOCUMENTS, target=on_wasm(ENVOY)) == findings(*DOCUMENTS, target=on_wasm(COMPOSE)) == []
 
 
 def bootstrap(engine: str) -> tuple[str, dict[str, Any]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +19,11 @@ from e2e.stacks.in_force import missing
 from e2e.stacks.protocol import Unavailable
 from llmroute.conformance.windows import NEEDED, clear_of_window_ends, window_start
 from llmroute.plan import Endpoint, Unit
+from llmroute.targets import ENVOY_GATEWAY, WASM, capabilities
 from tests.policies import MODEL, USER, compiled, header, limit, route, rule
 
 PORT = 10080
-HOST = Host("1.39.1", PORT, Endpoint("127.0.0.1", 1), Endpoint("127.0.0.1", 2))
+HOST = Host("1.39.1", PORT, Endpoint("127.0.0.1", 1), Endpoint("127.0.0.1", 2), Path("/certificates"))
 BACKEND = {"apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "Backend", "metadata": {"name": "llm"}}
 
 
@@ -138,7 +141,7 @@ def test_what_is_not_there_is_named(config: int, field: str, said: str) -> None:
     ("change", "said"),
     [
         (lambda r: r.pop("route"), "the backend"),
-        (lambda r: r["typed_per_filter_config"].pop("envoy.filters.http.lua/x"), "the Lua filter"),
+        (lambda r: r["typed_per_filter_config"].pop("envoy.filters.http.lua/x"), "the filter"),
         (lambda r: r["typed_per_filter_config"].pop("envoy.filters.http.ratelimit/x"), "the limits"),
         (lambda r: r["typed_per_filter_config"]["envoy.filters.http.ratelimit/x"]["rate_limits"].pop(), "the limits"),
         (
@@ -179,7 +182,7 @@ def test_a_rule_that_leads_nowhere_is_in_force_without_a_backend() -> None:
     }
     assert missing(served, documents, limits_of(documents), PORT) == []
     routes[2]["typed_per_filter_config"] = {}
-    assert missing(served, documents, limits_of(documents), PORT)[0].startswith("the Lua filter")
+    assert missing(served, documents, limits_of(documents), PORT)[0].startswith("the filter")
 
 
 def test_a_policy_with_an_identity_is_not_in_force_without_it() -> None:
@@ -244,3 +247,45 @@ def test_taken_ports_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standalone, "port_is_free", lambda *_: next(answers))
     with pytest.raises(Unavailable, match=r"needs ports that are taken: 8081$"):
         standalone.StandaloneStack()
+
+
+def wasm_on_host(*documents: dict[str, Any]) -> list[dict[str, Any]]:
+    """The same, with the module."""
+    target = capabilities(ENVOY_GATEWAY, engine=WASM, module_url="http://127.0.0.1:9/filter.wasm")
+    result = compiled(*documents, target=target)
+    assert result.artifacts, result.diagnostics
+    return host_documents(yaml.safe_load_all(result.artifacts[0].text), result.plan, HOST)
+
+
+def test_a_module_needs_a_script_that_says_what_a_check_costs() -> None:
+    """In a file alone (PLATFORM 6.7); and Envoy is told where Envoy Gateway serves modules on this machine."""
+    documents = wasm_on_host(TOKENS)
+    (extension,) = [d["spec"] for d in documents if d["kind"] == "EnvoyExtensionPolicy"]
+    (script,) = extension["lua"]
+    assert 'set("llmroute", "no_cost", 0)' in script["inline"]
+    assert len(extension["wasm"]) == 2
+    patches = {d["metadata"]["name"] for d in documents if d["kind"] == "EnvoyPatchPolicy"}
+    assert patches == {"ratelimit-address", "module-address"}
+    assert {d["metadata"]["name"] for d in on_host(TOKENS) if d["kind"] == "EnvoyPatchPolicy"} == {"ratelimit-address"}
+
+
+def test_what_modules_are_told_has_to_be_in_force() -> None:
+    """It is in the listener, and the route enables it."""
+    documents = wasm_on_host(TOKENS)
+    (extension,) = [d for d in documents if d["kind"] == "EnvoyExtensionPolicy"]
+    modules = extension["spec"]["wasm"]
+    extension["spec"]["lua"][0]["filterContext"] = None
+    served = dump(documents)
+    names = [f"envoy.filters.http.wasm/x/{i}" for i in range(2)]
+    for each in served["configs"][2]["dynamic_route_configs"][0]["route_config"]["virtual_hosts"][0]["routes"]:
+        each["typed_per_filter_config"] |= {name: {} for name in names}
+    listeners: Any = served["configs"][0]["dynamic_listeners"]
+    listener = listeners[0]["active_state"]["listener"]
+    filters: list[Any] = [
+        {"name": name, "typed_config": {"config": {"configuration": {"value": json.dumps(module["config"])}}}}
+        for name, module in zip(names, modules, strict=True)
+    ]
+    listener["filter_chains"] = [{"filters": [{"typed_config": {"http_filters": filters}}]}]
+    assert missing(served, documents, limits_of(documents), PORT) == []
+    filters[0]["typed_config"]["config"]["configuration"]["value"] = json.dumps({"contexts": []})
+    assert missing(served, documents, limits_of(documents), PORT)[0].startswith("the filter context of")

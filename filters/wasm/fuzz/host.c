@@ -1,5 +1,6 @@
 // host: the filter's C on this machine, under sanitizers, with whatever libFuzzer makes up as its input. It plays one
-// stream: its configuration, metadata of other filters, a request, what the rate limit service answers, an answer.
+// stream: its configuration, metadata of other filters, a request, what the rate limit service answers, an answer. With
+// the flag GATED there is a gate behind the filter, in the same machine.
 //
 // Input: a byte of flags, then sections with two bytes of length before each: configuration, metadata, headers of the
 // request (lines `name: value`), its body, what calls are answered with, headers of the answer, and its pieces.
@@ -9,8 +10,8 @@
 
 #include "../src/abi.h"
 
-enum { HAS_BODY = 1, TRAILERS = 2, NO_CALLS = 4, NO_ANSWER = 8, ENDS = 16, FAILS = 32, ANSWER_ALONE = 64 };
-enum { ROOT = 1, STREAM = 2, MAX_HEADERS = 64, MAX_CALLS = 64 };
+enum { HAS_BODY = 1, TRAILERS = 2, NO_CALLS = 4, NO_ANSWER = 8, ENDS = 16, FAILS = 32, ANSWER_ALONE = 64, GATED = 128 };
+enum { ROOT = 1, STREAM = 2, GATE_ROOT = 3, GATE = 4, QUEUE = 7, MAX_HEADERS = 64, MAX_CALLS = 64 };
 
 void *proxy_on_memory_allocate(u32 size);
 u32 proxy_on_vm_start(u32 root, u32 size);
@@ -23,6 +24,7 @@ u32 proxy_on_response_headers(u32 id, u32 count, u32 end);
 u32 proxy_on_response_body(u32 id, u32 size, u32 end);
 u32 proxy_on_response_trailers(u32 id, u32 count);
 void proxy_on_http_call_response(u32 id, u32 token, u32 headers, u32 body, u32 trailers);
+void proxy_on_queue_ready(u32 id, u32 queue);
 u32 proxy_on_done(u32 id);
 void proxy_on_log(u32 id);
 void proxy_on_delete(u32 id);
@@ -40,7 +42,9 @@ typedef struct {
   } of[MAX_HEADERS];
 } List;
 
-static Bytes configuration, metadata, called;
+static Bytes configuration, metadata, called, gate_says;
+static u8 *message, said_by_gate[64];
+static u32 message_size, shut;
 static List request, answer, call_answer;
 static u8 *body;
 static u32 body_size, has_body, flags, calls, tokens[MAX_CALLS], clock, responded, failing;
@@ -97,10 +101,17 @@ u32 proxy_get_current_time_nanoseconds(u64 *time) {
 u32 proxy_get_property(const u8 *path, u32 path_size, const u8 **value, u32 *size) {
   seen += looked(path, path_size);
   if (path_size == 8 && !memcmp(path, "metadata", 8)) return hand_over(metadata.at, metadata.size, value, size);
+  if (path_size == 5 && !memcmp(path, "gated", 5) && shut) return hand_over("yes", 3, value, size);
+  if (path_size == 4 && !memcmp(path, "gate", 4) && gate_says.at) return hand_over(gate_says.at, gate_says.size, value, size);
   return 1;
 }
 u32 proxy_set_property(const u8 *path, u32 path_size, const u8 *value, u32 size) {
   seen += looked(path, path_size) + looked(value, size);
+  if (path_size == 5 && !memcmp(path, "gated", 5)) shut = 1;
+  if (path_size == 4 && !memcmp(path, "gate", 4) && size <= sizeof said_by_gate) {
+    memcpy(said_by_gate, value, size);
+    gate_says = (Bytes){said_by_gate, size};
+  }
   return (flags & FAILS) && ++failing % 7 == 0 ? 10 : 0;
 }
 u32 proxy_get_buffer_bytes(u32 type, u32 start, u32 length, const u8 **bytes, u32 *size) {
@@ -184,7 +195,34 @@ u32 proxy_continue_stream(u32 type) {
   return 0;
 }
 u32 proxy_set_effective_context(u32 context) {
-  if (context != STREAM) abort();
+  if (context != STREAM && context != GATE) abort();
+  return 0;
+}
+u32 proxy_get_shared_data(const u8 *key, u32 key_size, const u8 **value, u32 *size, u32 *cas) {
+  (void)value, (void)size, (void)cas;
+  seen += looked(key, key_size);
+  return 1;
+}
+u32 proxy_set_shared_data(const u8 *key, u32 key_size, const u8 *value, u32 size, u32 cas) {
+  seen += cas + looked(key, key_size) + looked(value, size);
+  return 0;
+}
+u32 proxy_register_shared_queue(const u8 *name, u32 size, u32 *queue) {
+  seen += looked(name, size);
+  *queue = QUEUE;
+  return 0;
+}
+u32 proxy_enqueue_shared_queue(u32 queue, const u8 *content, u32 size) {
+  if (queue != QUEUE || message) return 1;
+  message = copied(content, size);
+  message_size = size;
+  return 0;
+}
+u32 proxy_dequeue_shared_queue(u32 queue, const u8 **content, u32 *size) {
+  if (queue != QUEUE || !message) return 7;
+  hand_over(message, message_size, content, size);
+  free(message);
+  message = NULL;
   return 0;
 }
 
@@ -232,8 +270,9 @@ static void hold(Bytes piece) {
 static void ask(Bytes content) {
   u32 said = proxy_on_request_headers(STREAM, request.count, !(flags & HAS_BODY));
   answer_calls();
+  if (flags & GATED) proxy_on_request_headers(GATE, request.count, !(flags & HAS_BODY));
   if (!(flags & HAS_BODY) || responded) return;
-  Bytes half = {content.at, said == STOP ? content.size / 2 : 0};
+  Bytes half = {content.at, said == STOP || shut ? content.size / 2 : 0};
   hold(half);
   proxy_on_request_body(STREAM, half.size, 0);
   hold(content);
@@ -243,6 +282,7 @@ static void ask(Bytes content) {
     proxy_on_request_body(STREAM, content.size, 1);
   }
   answer_calls();
+  if (flags & GATED) proxy_on_queue_ready(GATE_ROOT, QUEUE);
 }
 
 static void reply(const u8 *at, const u8 *end) {
@@ -267,7 +307,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const u8 *at = data, *end = data + size;
   if (size < 1) return 0;
   flags = *at++;
-  calls = clock = responded = failing = 0;
+  calls = clock = responded = failing = shut = 0;
+  gate_says = (Bytes){0};
   configuration = section(&at, end);
   metadata = section(&at, end);
   read_headers(&request, section(&at, end));
@@ -279,12 +320,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   proxy_on_vm_start(ROOT, 0);
   proxy_on_configure(ROOT, configuration.size);
   proxy_on_context_create(STREAM, ROOT);
+  if (flags & GATED) {
+    Bytes first = configuration;
+    proxy_on_context_create(GATE_ROOT, 0);
+    configuration = (Bytes){(const u8 *)"{\"gate\": true}", 14};
+    proxy_on_configure(GATE_ROOT, configuration.size);
+    configuration = first;
+    proxy_on_context_create(GATE, GATE_ROOT);
+  }
   if (!(flags & ANSWER_ALONE)) ask(content);
   if (!responded) reply(at, end);
   proxy_on_done(STREAM);
   proxy_on_log(STREAM);
   proxy_on_delete(STREAM);
   proxy_on_delete(ROOT);
+  if (flags & GATED) {
+    proxy_on_done(GATE);
+    proxy_on_delete(GATE);
+    proxy_on_delete(GATE_ROOT);
+  }
+  free(message);
+  message = NULL;
   forget(&request);
   forget(&answer);
   forget(&call_answer);

@@ -24,6 +24,8 @@ enum { REQUEST_STREAM = 0, RESPONSE_STREAM = 1 };
 // plugin has to be allowed to: `allow_on_headers_stop_iteration`), or buffers a body. WATERMARK holds a piece of an
 // answer, and further ones come alone.
 enum { CONTINUE = 0, STOP = 1, WATERMARK = 2 };
+// Of headers, too: holds them and buffers the body, which does not get to the filter before it lets them go.
+enum { HOLD_ALL = 3 };
 
 HOST(proxy_log)(u32 level, const u8 *message, u32 size);
 HOST(proxy_get_current_time_nanoseconds)(u64 *time);
@@ -40,5 +42,10 @@ HOST(proxy_http_call)(const u8 *cluster, u32 cluster_size, const u8 *headers, u3
                       u32 body_size, const u8 *trailers, u32 trailers_size, u32 timeout_ms, u32 *token);
 HOST(proxy_continue_stream)(u32 type);
 HOST(proxy_set_effective_context)(u32 context);
+HOST(proxy_get_shared_data)(const u8 *key, u32 key_size, const u8 **value, u32 *size, u32 *cas);
+HOST(proxy_set_shared_data)(const u8 *key, u32 key_size, const u8 *value, u32 size, u32 cas);
+HOST(proxy_register_shared_queue)(const u8 *name, u32 size, u32 *queue);
+HOST(proxy_enqueue_shared_queue)(u32 queue, const u8 *message, u32 size);
+HOST(proxy_dequeue_shared_queue)(u32 queue, const u8 **message, u32 *size);
 
 #endif

@@ -3,6 +3,7 @@
 #include "calls.h"
 
 #include "admission.h"
+#include "gate.h"
 #include "settle.h"
 
 // How often to look whether a charge has arrived, at the very most: nearly always it has at once.
@@ -89,6 +90,17 @@ bool calls_book(Stream *stream) {
   return false;
 }
 
+void calls_settle(Stream *stream) {
+  if (!stream->known.context->settle.rest) return;
+  calls_forget(stream);
+  calls_end(stream);
+  bool any = settle_prepare(&stream->charges, &stream->known);
+  if (!step_failed(&stream->known) && any && !settle_rest(&stream->charges)) {
+    meter_note_fault(&stream->known, S("a charge could not be sent"));
+  }
+  calls_end(stream);
+}
+
 // A look has come back. Says whether the answer goes on.
 static bool looked(Stream *stream, bool answered, u32 size) {
   if (stream->calling == LOOKING) {
@@ -131,6 +143,6 @@ void EXPORT(proxy_on_http_call_response)(u32 id, u32 token, u32 header_count, u3
       request = false;
       goes_on = looked(stream, answered, body_size);
   }
-  if (goes_on) proxy_continue_stream(request ? REQUEST_STREAM : RESPONSE_STREAM);
+  if (goes_on && (!request || gate_release(stream))) proxy_continue_stream(request ? REQUEST_STREAM : RESPONSE_STREAM);
   leave();
 }

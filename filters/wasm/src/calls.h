@@ -9,6 +9,8 @@
 bool calls_prepay(Stream *stream, const Headers *headers);
 // Charges the answer now, where the route wants that. Says whether the piece in hand has to wait.
 bool calls_book(Stream *stream);
+// The stream is done: charges what is still due, where nobody else does. Nobody waits for that.
+void calls_settle(Stream *stream);
 // The call under way has come back, or nobody waits for it any more.
 void calls_forget(Stream *stream);
 

@@ -38,6 +38,7 @@ static Str keep_text(Str text) {
 static bool is_text(Value value) { return byte(value, 0) == '"'; }
 static bool is_object(Value value) { return byte(value, 0) == '{'; }
 static bool is_list(Value value) { return byte(value, 0) == '['; }
+static bool is_true(Value value) { return byte(value, 0) == 't'; }
 
 static Value member_of(Value object, Str name) {
   Names names = {1, &name};
@@ -219,7 +220,7 @@ static void read_limits(Context *context, Value given) {
     limit->kind = text(member_of(one, S("kind")));
     limit->unit = text(member_of(one, S("unit")));
     limit->what = text(member_of(one, S("what")));
-    limit->held = byte(member_of(one, S("held")), 0) == 't';
+    limit->held = is_true(member_of(one, S("held")));
     limit->whole = limit->quantity >= 0 && limit->kind.size;
   }
 }
@@ -262,6 +263,8 @@ static void read_calls(Context *context, Calls *calls, Value given) {
   calls->domain = text(member_of(given, S("domain")));
   calls->header = text(member_of(given, S("header")));
   calls->timeout = small(member_of(given, S("timeoutMs")), 1000);
+  calls->rest = is_true(member_of(given, S("rest")));
+  calls->late = is_true(member_of(given, S("late")));
   calls->headers = texts(member_of(given, S("headers")), &calls->headers_read);
   calls->counter = keep(length(limits) * sizeof(Counter));
   for (u32 at = 0; next(limits, &at, NULL, &one);) {
@@ -296,14 +299,17 @@ static void read_context(Context *context, Value given) {
   read_usage(context, member_of(given, S("usage")));
   read_calls(context, &context->settle, member_of(given, S("settle")));
   read_calls(context, &context->prepay, member_of(given, S("prepay")));
+  context->gated = is_true(member_of(given, S("gated")));
 }
 
 void contexts_read(Contexts *contexts, Str configuration) {
   owner = contexts;
-  Names wanted = {1, &S("contexts")};
+  Str keys[] = {S("contexts"), S("gate")};
+  Names wanted = {2, keys};
   Spans found;
   u32 start = document(configuration, &wanted, &found), at = 0;
   Value list = start == NONE ? (Value){0} : raw(configuration, &found, 0), one;
+  contexts->gate = start != NONE && is_true(raw(configuration, &found, 1));
   // One more, for routes that nobody has a context for.
   contexts->context = keep((length(list) + 1) * sizeof(Context));
   while (is_list(list) && next(list, &at, NULL, &one)) {

@@ -5,6 +5,8 @@
 //
 //   {"contexts": [{"routes": ["name of a route", …], "context": {…}}, …]}
 //
+// Where it does not let this filter hold headers, a second one holds them for it (`gate`): {"gate": true}.
+//
 // The first context of which the route is one of `routes` counts; without `routes` it is that of every route.
 #ifndef CONTEXT_H
 #define CONTEXT_H
@@ -61,6 +63,8 @@ typedef struct {
   bool there;
   Str cluster, domain, header;
   u32 timeout;
+  bool rest; // what is due when a stream is done is charged by the filter: nobody else does
+  bool late; // and nothing before
   u32 headers, counters;
   Str *headers_read;
   Counter *counter;
@@ -81,6 +85,7 @@ typedef struct {
   double max_tokens; // 0: as many as the client asks for
   double body_limit;
   Calls settle, prepay;
+  bool gated; // a gate holds the headers of requests
   enum { ESTIMATE, FREE, FIXED } on_missing;
   u32 fixed_tokens;
   bool free_on_disconnect, keep_usage;
@@ -91,6 +96,7 @@ typedef struct {
   Context *context;
   u32 blocks;
   void **block; // all memory of it
+  bool gate;    // it is that of a gate
 } Contexts;
 
 void contexts_read(Contexts *contexts, Str configuration);

@@ -3,6 +3,7 @@
 
 #include "admission.h"
 #include "calls.h"
+#include "gate.h"
 #include "identity.h"
 #include "number.h"
 #include "path.h"
@@ -104,7 +105,7 @@ static bool read_and_place(Stream *stream, Headers *headers, u64 size, bool unre
   stream->waits = false;
   read(stream, headers, size, unread);
   step_failed(&stream->known);
-  return place(stream, headers, true);
+  return place(stream, headers, true) && gate_release(stream);
 }
 
 // Whatever can fail comes after what it costs when it does. Says whether anybody knows who asks.
@@ -141,6 +142,11 @@ u32 EXPORT(proxy_on_request_headers)(u32 id, u32 count, u32 end) {
   Stream *stream = stream_of(id);
   if (!stream) return CONTINUE;
   enter();
+  if (stream->root->contexts.gate) {
+    u32 held = gate_hold(stream);
+    leave();
+    return held;
+  }
   Headers headers;
   Known *known = &stream->known;
   known_move(known, stream_context(stream->root));
@@ -168,7 +174,7 @@ u32 EXPORT(proxy_on_request_headers)(u32 id, u32 count, u32 end) {
       out = read_and_place(stream, &headers, 0, false) ? CONTINUE : STOP;
     } else {
       stream->waits = true;
-      out = STOP;
+      out = known->context->gated ? gate_shut(stream, &headers) : STOP;
     }
   }
   leave();
@@ -240,7 +246,7 @@ static bool write_own(Stream *stream, Headers *headers, u32 size, bool at_header
 u32 EXPORT(proxy_on_response_headers)(u32 id, u32 count, u32 end) {
   (void)count;
   Stream *stream = stream_of(id);
-  if (!stream) return CONTINUE;
+  if (!stream || stream->root->contexts.gate) return CONTINUE;
   enter();
   Headers headers;
   Known *known = &stream->known;
@@ -254,6 +260,8 @@ u32 EXPORT(proxy_on_response_headers)(u32 id, u32 count, u32 end) {
     stream->opened.own = NO_KIND;
     stream->opened.reads = false;
   }
+  // What the proxy answers itself has no body where this filter could not wait for one.
+  if (!end && known->context->gated) stream->opened.own = NO_KIND;
   u32 out = CONTINUE;
   if (stream->opened.own) {
     out = end ? (write_own(stream, &headers, 0, true) ? STOP : CONTINUE) : STOP;

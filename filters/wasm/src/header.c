@@ -9,7 +9,12 @@ static u32 word(Str s, u32 at) {
 void headers_read(Headers *headers, u32 type, Known *known) {
   *headers = (Headers){.type = type, .known = known};
   Str packed = {0};
-  if (proxy_get_header_map_pairs(type, &packed.at, &packed.size) != OK || packed.size < 4) return;
+  if (type == REQUEST_HEADERS && known->kept.size) {
+    packed = known->kept;
+    headers->gated = true;
+  } else if (proxy_get_header_map_pairs(type, &packed.at, &packed.size) != OK || packed.size < 4) {
+    return;
+  }
   u32 count = word(packed, 0);
   if (count > (packed.size - 4) / 8) return;
   headers->room = count + 16;
@@ -69,10 +74,38 @@ bool header_there(const Headers *headers, Str name) {
   return false;
 }
 
+static bool host_edit(u32 type, Str name, const Str *value) {
+  if (!value) return proxy_remove_header_map_value(type, name.at, name.size) == OK;
+  return proxy_add_header_map_value(type, name.at, name.size, value->at, value->size) == OK;
+}
+
+// Adds a value, or without one removes the header. For the gate: whether there is one, two lengths, name and value.
+static bool edit(Headers *headers, Str name, const Str *value) {
+  Buffer *edits = &headers->known->edits;
+  if (!headers->gated) return host_edit(headers->type, name, value);
+  add_byte(edits, value != NULL);
+  put_word(edits, name.size);
+  put_word(edits, value ? value->size : 0);
+  add(edits, name);
+  if (value) add(edits, *value);
+  return true;
+}
+
+bool headers_edit(Str edits) {
+  bool made = true;
+  for (u32 at = 0; at < edits.size;) {
+    u32 name = word(edits, at + 1), size = word(edits, at + 5);
+    Str value = cut(edits, at + 9 + name, at + 9 + name + size);
+    made = host_edit(REQUEST_HEADERS, cut(edits, at + 9, at + 9 + name), edits.at[at] ? &value : NULL) && made;
+    at += 9 + name + size;
+  }
+  return made;
+}
+
 void header_add(Headers *headers, Str name, Str value) {
   Known *known = headers->known;
   if (known->fault) return;
-  known->fault = proxy_add_header_map_value(headers->type, name.at, name.size, value.at, value.size) != OK;
+  known->fault = !edit(headers, name, &value);
   if (known->fault) return;
   if (headers->count == headers->room) {
     Pair *more = scratch((headers->room * 2 + 16) * sizeof(Pair));
@@ -85,7 +118,7 @@ void header_add(Headers *headers, Str name, Str value) {
 
 void header_remove(Headers *headers, Str name) {
   if (headers->known->fault || !header_there(headers, name)) return;
-  headers->known->fault = proxy_remove_header_map_value(headers->type, name.at, name.size) != OK;
+  headers->known->fault = !edit(headers, name, NULL);
   u32 kept = 0;
   for (u32 i = 0; i < headers->count; i++) {
     if (!same(headers->pair[i].name, name)) headers->pair[kept++] = headers->pair[i];

@@ -9,6 +9,7 @@ typedef struct {
   u32 type, count, room;
   Pair *pair;
   Known *known; // where a fault is noted
+  bool gated;   // the host has taken them back: edits are for the gate
 } Headers;
 
 void headers_read(Headers *headers, u32 type, Known *known);
@@ -26,6 +27,8 @@ bool header_settle(Headers *headers, Str name, const Str *fallback, Str *out);
 bool header_plain(const Headers *headers);
 // As the host takes a list of headers.
 Str headers_packed(const Pair *pairs, u32 count);
+// Makes edits of another filter's, on the host's headers of the request. False: some could not be made.
+bool headers_edit(Str edits);
 #define PACKED(...) headers_packed((Pair[]){__VA_ARGS__}, sizeof((Pair[]){__VA_ARGS__}) / sizeof(Pair))
 
 #endif

@@ -32,6 +32,8 @@ void known_free(Known *known) {
   free_buffer(&known->names);
   for (u32 i = 0; i < known->said; i++) give((void *)known->saying[i].value.at);
   give(known->saying);
+  give((void *)known->kept.at);
+  free_buffer(&known->edits);
 }
 
 void set_text(Known *known, Str name, Str value) {

@@ -28,6 +28,8 @@ typedef struct {
   u64 told_left, told_reset;
   u32 said;     // what headers of the request said, for the answer: pairs in `saying`
   Pair *saying;
+  Str kept;     // where a gate holds the headers of the request: what they are, and what is to become of them
+  Buffer edits;
 } Known;
 
 typedef struct {

@@ -16,7 +16,7 @@ static void read_from(Reader *reader, Known *known, Headers *headers) {
   meter_open(&reader->meter, known);
   events_open(&reader->sink, &reader->meter);
   reader->has_length = to_whole(header_text(headers, S("content-length")), &reader->length);
-  reader->settles = known->context->settle.there;
+  reader->settles = known->context->settle.there && !known->context->settle.late;
   if (reader->settles && reader->has_length && reader->length > MAX_HELD) {
     // Its last piece may be too long to wait. Without this a client knows the end when the stream ends, and that waits.
     header_remove(headers, S("content-length"));

@@ -60,6 +60,11 @@ bool settle_charge(Charges *charges, Known *known, bool answered, u32 body_size)
   return true;
 }
 
+bool settle_rest(const Charges *charges) {
+  u32 token;
+  return rls_call(charges, true, BOOK_MS, &token);
+}
+
 bool settle_seen(const Charges *charges, bool answered, u32 body_size) {
   Status *statuses = scratch(charges->count * sizeof(Status));
   if (!rls_statuses(answered, body_size, charges->count, statuses)) return true;

@@ -5,6 +5,9 @@
 // Each limit has a property of its own, its `due`: what the proxy is to charge when the stream is done. The filter looks
 // whether the service has the limits, sends the charge and clears what is due in one step, and looks until the counters
 // show it. A charge that is sent is out of a client's reach: the host has the calls of all streams belong to the plugin.
+//
+// Where the proxy cannot read what is due (`rest`), the filter charges that itself when the stream is done, or all of it
+// only then (`late`).
 #ifndef SETTLE_H
 #define SETTLE_H
 
@@ -22,6 +25,8 @@ bool settle_prepare(Charges *charges, Known *known);
 // After the first look: makes the charges that the service has a limit for; says whether there are any. The others, and
 // all when it did not answer, stay due.
 bool settle_charge(Charges *charges, Known *known, bool answered, u32 body_size);
+// Without a look: makes the charges, whatever comes of them. False: they could not be sent.
+bool settle_rest(const Charges *charges);
 // After a later look: do the counters show the charges? One with more left than before is in a new window.
 bool settle_seen(const Charges *charges, bool answered, u32 body_size);
 

@@ -3,6 +3,7 @@
 #include "stream.h"
 
 #include "calls.h"
+#include "gate.h"
 
 enum { BUCKETS = 1024 };
 
@@ -43,9 +44,14 @@ Str stream_bytes(u32 type, u32 size) {
   return size && proxy_get_buffer_bytes(type, 0, size, &out.at, &out.size) == OK ? out : (Str){0};
 }
 
+bool stream_property(Str path, Str *value) {
+  *value = (Str){0};
+  return proxy_get_property(path.at, path.size, &value->at, &value->size) == OK;
+}
+
 const Context *stream_context(const Root *root) {
-  Str name = {0}, path = S("xds\0route_name");
-  if (proxy_get_property(path.at, path.size, &name.at, &name.size) != OK) name = (Str){0};
+  Str name = {0};
+  stream_property(S("xds\0route_name"), &name);
   return context_of(&root->contexts, name);
 }
 
@@ -68,6 +74,7 @@ u32 EXPORT(proxy_on_configure)(u32 id, u32 size) {
   enter();
   contexts_free(&root->contexts);
   contexts_read(&root->contexts, stream_bytes(PLUGIN_CONFIGURATION, size));
+  if (root->contexts.gate) root->queue = gate_queue();
   leave();
   return true;
 }
@@ -92,8 +99,13 @@ void EXPORT(proxy_on_context_create)(u32 id, u32 parent) {
   streams[id % BUCKETS] = stream;
 }
 
+// Of every stream, once: one that has ended, one whose client has left, one that was reset.
 u32 EXPORT(proxy_on_done)(u32 id) {
-  (void)id;
+  Stream *stream = stream_of(id);
+  if (!stream) return true;
+  enter();
+  calls_settle(stream);
+  leave();
   return true;
 }
 

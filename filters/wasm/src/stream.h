@@ -11,6 +11,7 @@ typedef struct root {
   u32 id, streams;
   bool gone;
   Contexts contexts;
+  u32 queue; // of a gate
 } Root;
 
 typedef struct stream {
@@ -31,6 +32,8 @@ typedef struct stream {
 
 // NULL for one that nobody has told of, or that has gone.
 Stream *stream_of(u32 id);
+// A property; false when nobody has set it.
+bool stream_property(Str path, Str *value);
 // Of the route that the stream is on now.
 const Context *stream_context(const Root *root);
 // A step is over: what failed in it is noted.

@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "run": "serve a policy on a local Envoy",
     "schema": "print the schema of the LLMRoute, for editors and API servers",
     "completion": "print what a shell needs to complete commands",
+    "wasm": "hand out the filter's wasm module",
     "krm": "carry out the LLMRoutes of a ResourceList, for kustomize and kpt",
     "demo": "show a refused request, from nothing",
     "conformance": "say whether a gateway's token limits are true",

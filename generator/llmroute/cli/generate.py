@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +18,9 @@ from llmroute.diagnostic import has_errors
 from llmroute.emit import Artifact, default_options
 from llmroute.emit.stamp import MADE
 from llmroute.pipeline import compile_policies
-from llmroute.targets import EG_VERSIONS, ENGINES, ENVOY_GATEWAY, LUA, TARGETS, capabilities
+from llmroute.targets import EG_VERSIONS, ENGINES, ENVOY_GATEWAY, LUA, TARGETS, WASM, capabilities
 
+_URL: Final = re.compile(r"https?://[^/\s]+/\S+|oci://[^/\s]+/\S+")
 _PIECE: Final = 1 << 20
 """Characters that are written at once."""
 
@@ -29,6 +31,9 @@ _PIECE: Final = 1 << 20
 @click.option("--target", type=click.Choice(TARGETS), default=ENVOY_GATEWAY, show_default=True)
 @click.option("--eg-version", type=click.Choice(EG_VERSIONS), default=EG_VERSIONS[-1], show_default=True)
 @click.option("--engine", type=click.Choice(ENGINES), default=LUA, show_default=True, help="What the filter runs on.")
+@click.option(
+    "--wasm-url", metavar="URL", help="Where Envoy Gateway gets the module: http(s)://…, oci://REGISTRY/NAME:TAG."
+)
 @click.option("--check", "checking", is_flag=True, help="Write nothing; exit with 1 if DIR has something else.")
 @click.option("--access-log", metavar="PATH", help="Envoy writes a line of JSON there for each request: /dev/stdout.")
 @click.option("--usage-counters", is_flag=True, help="Envoy counts usage among its statistics.")
@@ -38,6 +43,7 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
     target: str,
     eg_version: str,
     engine: str,
+    wasm_url: str | None,
     checking: bool,  # noqa: FBT001 click's call
     access_log: str | None,
     usage_counters: bool,  # noqa: FBT001 click's call
@@ -49,9 +55,10 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
         raise Usage(
             "--access-log and --usage-counters are a plain Envoy's: for Envoy Gateway see docs/observability.md"
         )
+    _check_url(target, engine, wasm_url)
     version = eg_version if target == ENVOY_GATEWAY else None
     options = dataclasses.replace(default_options(target), access_log=access_log, usage_counters=usage_counters)
-    compiled = compile_policies(read_all(files), capabilities(target, version, engine), options=options)
+    compiled = compile_policies(read_all(files), capabilities(target, version, engine, wasm_url), options=options)
     show(compiled.diagnostics, err=True)
     if has_errors(compiled.diagnostics):
         raise click.exceptions.Exit(FINDINGS)
@@ -61,6 +68,21 @@ def command(  # noqa: PLR0913, PLR0917 one parameter per option
         click.echo(_stream(compiled.artifacts), nl=False)
     else:
         _write_all(compiled.artifacts, Path(output))
+
+
+def _check_url(target: str, engine: str, url: str | None) -> None:
+    fetches = (target, engine) == (ENVOY_GATEWAY, WASM)
+    if url is None:
+        if fetches:
+            raise Usage(
+                "Envoy Gateway has to get the module from somewhere: say --wasm-url; `llmroute wasm export` writes it"
+            )
+    elif not fetches:
+        raise Usage(
+            f"--wasm-url is for --target {ENVOY_GATEWAY} --engine {WASM}: others have the module in their output"
+        )
+    elif not _URL.fullmatch(url):
+        raise Usage(f"--wasm-url {url}: it has to be http://…, https://… or, for an image, oci://REGISTRY/NAME:TAG")
 
 
 def _stream(artifacts: Sequence[Artifact]) -> str:

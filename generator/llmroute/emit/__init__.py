@@ -30,7 +30,7 @@ def emit(
     The same input gives the same bytes.
     """
     if target.target == ENVOY_GATEWAY:
-        return (gateway_stream(plan, documents),)
+        return (gateway_stream(plan, documents, target),)
     options = options or default_options(target.target)
     bootstrap = envoy_static(plan, dataclasses.replace(options, engine=target.engine))
     if target.target == COMPOSE:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from llmroute import names
@@ -15,19 +15,14 @@ from llmroute.emit.traffic_policy import traffic_policy
 from llmroute.plan import Plan, Route
 from llmroute.render.yaml import Comment, Verbatim, dump_all
 from llmroute.source import Document
+from llmroute.targets import Capabilities
 
 STREAM: Final = "envoy-gateway.yaml"
-_EMITTERS: Final[tuple[Callable[[Route], dict[str, Any] | None], ...]] = (
-    http_route,
-    extension_policy,
-    traffic_policy,
-    security_policy,
-)
 _SECRET: Final = ("v1", "Secret")
 
 
-def gateway_stream(plan: Plan, documents: Sequence[Document]) -> Artifact:
-    """One stream in the input's order. ``plan.routes`` stand for its LLMRoutes, one by one.
+def gateway_stream(plan: Plan, documents: Sequence[Document], target: Capabilities) -> Artifact:
+    """One stream for ``target`` in the input's order. ``plan.routes`` stand for its LLMRoutes, one by one.
 
     Other documents pass through with their very text, comments included.
     """
@@ -36,10 +31,18 @@ def gateway_stream(plan: Plan, documents: Sequence[Document]) -> Artifact:
     for document in documents:
         if document.kind == (names.API_VERSION, names.KIND):
             route = next(routes)
-            made += [Comment(stamp(route), resource) for emit in _EMITTERS if (resource := emit(route))]
+            made += [Comment(stamp(route), resource) for resource in _resources(route, target)]
         else:
             made.append(Verbatim(document.text))
     return Artifact(STREAM, dump_all(made), secret=any(_is_secret(document.value) for document in documents))
+
+
+def _resources(route: Route, target: Capabilities) -> Iterator[dict[str, Any]]:
+    yield http_route(route)
+    yield extension_policy(route, target)
+    yield traffic_policy(route, charged_by_filter=target.filter_charges)
+    if secured := security_policy(route):
+        yield secured
 
 
 def _is_secret(value: Any) -> bool:

@@ -2,6 +2,9 @@
 
 Two parts of the filter context, each only where the policy asks for it: ``settle``, by which an answer is charged
 before it ends, and ``prepay``, by which a request is admitted and its prompt booked.
+
+Where the proxy cannot read what the filter says, ``settle`` has all limits that an answer charges: the filter charges
+the ``rest``, too, when the stream is done, or all of it then (``late``).
 """
 
 from __future__ import annotations
@@ -16,8 +19,8 @@ from llmroute.emit.envoy_rate_limits import Entry, chain
 from llmroute.emit.filter_context import Calls, place_among_told
 from llmroute.emit.ratelimit_config import domain
 from llmroute.encoding import encode
-from llmroute.plan import Backend, Limit, Match, Route
-from llmroute.settlement import books, due_key, holds, owes, paid_key, prepays, refund_key
+from llmroute.plan import Backend, Limit, Match, Route, Settle
+from llmroute.settlement import books, by_usage, due_key, holds, owes, paid_key, prepays, refund_key
 
 _TIMEOUT_MS: Final = 1000
 """As long as a check may take: a client waits no longer for the end of its answer than for its beginning."""
@@ -31,31 +34,41 @@ def on_envoy(route: Route, cluster: str) -> Calls:
     return _calls(route, cluster, domain, lambda _, __, limit: chain(limit))
 
 
-def on_gateway(route: Route) -> Calls:
-    """For Envoy Gateway, by the names that it gives."""
-    return _calls(
+def on_gateway(route: Route, *, alone: bool = False) -> Calls:
+    """For Envoy Gateway, by the names that it gives. ``alone``: nobody but the filter charges answers."""
+    calls = _calls(
         route,
         eg_names.CLUSTER,
         eg_names.domain,
         lambda index, backend, limit: eg_names.entries(route, index, backend, limit),
+        by_usage if alone else books,
     )
+    if alone and "settle" in calls:
+        calls["settle"] |= {"rest": True} | ({} if route.admission.settle is Settle.SYNC else {"late": True})
+    return calls
 
 
-def _calls(route: Route, cluster: str, domain_of: Callable[[Route], str], entries: _Entries) -> Calls:
+def _calls(
+    route: Route,
+    cluster: str,
+    domain_of: Callable[[Route], str],
+    entries: _Entries,
+    charged: Callable[[Route, Limit], bool] = books,
+) -> Calls:
     limits = [
         (limit, _counter(route, backend, limit, entries(index, backend, limit)))
         for index, (backend, limit) in enumerate(route.limits())
-        if books(route, limit) or prepays(route, limit)
+        if charged(route, limit) or prepays(route, limit)
     ]
     if not limits:
         return {}
     service = {"cluster": cluster, "domain": domain_of(route), "timeoutMs": _TIMEOUT_MS}
-    parts = {"settle": _settle(route, limits), "prepay": _prepay(route, limits)}
+    booked = [(limit, counter) for limit, counter in limits if charged(route, limit)]
+    parts = {"settle": _settle(route, booked), "prepay": _prepay(route, limits)}
     return {name: service | part for name, part in parts.items() if part["limits"]}
 
 
-def _settle(route: Route, limits: _Limits) -> dict[str, Any]:
-    booked = [(limit, counter) for limit, counter in limits if books(route, limit)]
+def _settle(route: Route, booked: _Limits) -> dict[str, Any]:
     read = _headers(counter for _, counter in booked)
     return {
         "headers": list(dict.fromkeys(read)),

@@ -23,9 +23,9 @@ _NOT_PREPAID: Final = {"type": "Exact", "name": names.PREPAID_HEADER, "value": n
 _KIBIBYTE = 1024
 
 
-def traffic_policy(route: Route) -> dict[str, Any]:
-    """The BackendTrafficPolicy of ``route``."""
-    rules = [_rule(route, backend, limit) for backend, limit in route.limits()]
+def traffic_policy(route: Route, *, charged_by_filter: bool) -> dict[str, Any]:
+    """The BackendTrafficPolicy of ``route``. ``charged_by_filter``: what answers use, nobody else charges."""
+    rules = [_rule(route, backend, limit, charged_by_filter) for backend, limit in route.limits()]
     size = f"{held_bytes(route) // _KIBIBYTE}Ki"
     spec: dict[str, Any] = {
         "targetRefs": on_http_route(route),
@@ -50,7 +50,7 @@ def _circuit_breaker(most: int) -> dict[str, Any]:
     }
 
 
-def _rule(route: Route, backend: Backend | None, limit: Limit) -> Comment:
+def _rule(route: Route, backend: Backend | None, limit: Limit, charged_by_filter: bool) -> Comment:  # noqa: FBT001 passed on
     encoded = encode(limit, route.admission)
     headers: list[dict[str, Any] | Comment] = [_selector(s) for s in limit.selectors]
     if backend and route.tells(backend):
@@ -61,7 +61,7 @@ def _rule(route: Route, backend: Backend | None, limit: Limit) -> Comment:
     if headers:
         rule["clientSelectors"] = [{"headers": headers}]
     rule["limit"] = {"requests": encoded.reported, "unit": limit.unit.value}
-    rule["cost"] = _cost(encoded, charge_key(route, limit))
+    rule["cost"] = _cost(encoded, None if charged_by_filter else charge_key(route, limit))
     rule["shared"] = True
     if limit.shadow:
         rule["shadowMode"] = True
@@ -69,13 +69,15 @@ def _rule(route: Route, backend: Backend | None, limit: Limit) -> Comment:
     return Comment(encoded.comment, rule)
 
 
-def _cost(encoded: Encoded, charge: str) -> dict[str, Any]:
+def _cost(encoded: Encoded, charge: str | None) -> dict[str, Any]:
+    """``charge``: where the filter says what an answer used, if the proxy is to charge that."""
     check: Any = {"from": "Number", "number": encoded.check_cost}
     if encoded.check_cost is None:
         check = Comment("Never there, so nothing is checked.", _metadata(names.NEVER))
     cost: dict[str, Any] = {"request": check}
     if encoded.charge is Charge.USAGE:
-        cost["response"] = _metadata(charge)
+        if charge is not None:
+            cost["response"] = _metadata(charge)
     elif encoded.charge:
         cost["response"] = {"from": "Number", "number": encoded.charge}
     return cost

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from importlib import resources
 from typing import Final
 
@@ -12,3 +13,8 @@ _MODULE: Final = "filter.wasm"
 def filter_module() -> bytes:
     """The module."""
     return resources.files("llmroute.data").joinpath(_MODULE).read_bytes()
+
+
+def module_digest() -> str:
+    """Its SHA-256, in hex."""
+    return sha256(filter_module()).hexdigest()

@@ -129,12 +129,16 @@ class StackGateway:
 
 @dataclass
 class StackAdapter:
-    """A stack of this name. ``parts`` says which versions it is made of; ``more`` it can do beside ``LLMROUTE``."""
+    """A stack of this name. ``parts`` says which versions it is made of.
+
+    ``more``: what it can do beside ``LLMROUTE``. ``less``: what of that it cannot.
+    """
 
     name: str
     stack: Stack
     parts: str = ""
     more: frozenset[Feature] = frozenset()
+    less: frozenset[Feature] = frozenset()
     admission: Admission = field(default=Admission.BELOW, init=False)
     settles: float = field(default=0.0, init=False)
 
@@ -148,7 +152,7 @@ class StackAdapter:
         """What the stack shows of itself by its protocols, and the rest."""
         found = {Feature.CLOCK} if isinstance(self.stack, Timed) else set()
         found |= {Feature.OUTAGE, Feature.FAIL_OPEN} if isinstance(self.stack, Breakable) else set()
-        return LLMROUTE | self.more | found
+        return (LLMROUTE | self.more | found) - self.less
 
     @property
     def upstream(self) -> Upstream:
