@@ -91,9 +91,18 @@ typedef struct {
   bool free_on_disconnect, keep_usage;
 } Context;
 
+typedef struct Route {
+  Str name;
+  const Context *context;
+  struct Route *next; // in its bucket
+} Route;
+
 typedef struct {
   u32 count;
   Context *context;
+  const Context *every; // the first that is that of every route
+  u32 buckets;          // a power of two
+  Route **bucket;
   u32 blocks;
   void **block; // all memory of it
   bool gate;    // it is that of a gate
