@@ -6,7 +6,7 @@ import http.client
 import json
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -88,14 +88,14 @@ class Client:
 
     def send(
         self,
-        content: bytes,
+        content: bytes | Iterable[bytes],
         *,
         script: Script | None = None,
         headers: Mapping[str, str] | list[tuple[str, str]] | None = None,
         path: str = CHAT,
         method: str = "POST",
     ) -> Answer:
-        """Any request, byte for byte."""
+        """Any request, byte for byte; several pieces go without a length, each a chunk."""
         mark, sent = self._marked(headers, script)
         response = self._http.request(method, path, content=content, headers=sent)
         return self._noted(Answer(response.status_code, response.headers, response.content, self._served(mark)))

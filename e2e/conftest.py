@@ -53,7 +53,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def kind(request: pytest.FixtureRequest) -> KindStack:
     """The stack, where it is a cluster."""
     if request.config.getoption("--stack") != "kind":

@@ -36,7 +36,7 @@ from llmroute.diagnostic import has_errors
 from llmroute.local.ports import http_get
 from llmroute.lower import DEFAULT_NAMESPACE
 from llmroute.pipeline import compile_policies
-from llmroute.targets import ENVOY_GATEWAY, capabilities
+from llmroute.targets import ENVOY_GATEWAY, LUA, WASM, capabilities
 
 _LOOPBACK: Final = "127.0.0.1"
 _WITHIN: Final = 60.0
@@ -72,7 +72,9 @@ class KindStack:
         # With the port of the forward that they go by: it is another one when their pod was another.
         self._redis: tuple[int, redis.Redis] | None = None
         self._upstream: tuple[int, RemoteUpstream] | None = None
-        self._policy: str | None = None
+        self.module_url: str | None = None
+        """Where Envoy Gateway gets the filter's module, if it is to be one; from the next policy on."""
+        self._policy: tuple[str, str | None] | None = None
         self._applied: Sequence[Document] = ()
         self._limits: Sequence[GatewayLimit] = ()
         self._gateway = ""
@@ -91,6 +93,11 @@ class KindStack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    @property
+    def engine(self) -> str:
+        """What the filter of the next policy runs on."""
+        return WASM if self.module_url else LUA
 
     @property
     def upstream(self) -> RemoteUpstream:
@@ -133,7 +140,7 @@ class KindStack:
         Raises:
             ClusterError: it does not come in force in time; says what is missing.
         """
-        if policy != self._policy:
+        if (policy, self.module_url) != self._policy:
             self.withdraw()
             self.update(policy)
         self.reset()
@@ -144,10 +151,11 @@ class KindStack:
         Raises:
             ClusterError: it does not come in force in time; says what is missing.
         """
-        compiled = compile_policies([("policy.yaml", policy)], capabilities(ENVOY_GATEWAY))
+        target = capabilities(ENVOY_GATEWAY, engine=self.engine, module_url=self.module_url)
+        compiled = compile_policies([("policy.yaml", policy)], target)
         assert not has_errors(compiled.diagnostics), [str(d) for d in compiled.diagnostics]
         self.put("---\n".join(artifact.text for artifact in compiled.artifacts))
-        self._policy = policy
+        self._policy = policy, self.module_url
 
     def crash(self, part: str) -> None:
         """Kill the pod of a part (one of ``PARTS``), as a node that goes down would; its Deployment makes another."""

@@ -34,6 +34,8 @@ EXAMPLES: Final = MANIFESTS / "examples"
 DEMO: Final = EXAMPLES / "ratelimit-demo" / "llmroute.yaml"
 MODEL_SERVER: Final = "kserve/huggingfaceserver"
 """The image of the original manifest's backend."""
+PYTHON: Final = "python:3.11-slim"
+"""The image of the module's web server."""
 
 _WITHIN: Final = 300.0
 """Seconds for anything that pulls images, starts pods or waits for them."""
@@ -129,13 +131,16 @@ class KindCluster:
         run(self._kind, "delete", "cluster", "--name", NAME, "--kubeconfig", str(self.kubeconfig), within=_WITHIN)
 
     def apply(self, text: str) -> None:
-        """Apply manifests as they are, but for the model server's image."""
+        """Apply manifests as they are, but for their images."""
         self.kubectl("apply", "-f", "-", stdin=self.adapted(text))
 
     def adapted(self, text: str) -> str:
-        """The text with the fake OpenAI's image in place of the model server's, and Redis' where that is local."""
+        """The text with the fake OpenAI's image in place of the model server's, and others where those are local."""
         text = text.replace(f"image: {MODEL_SERVER}\n", f"image: {self.images.upstream}\n")
-        return text.replace("image: redis:7.0.15\n", f"image: {self.images.redis}\n") if self.images.redis else text
+        if self.images.redis is None:
+            return text
+        text = text.replace("image: redis:7.0.15\n", f"image: {self.images.redis}\n")
+        return text.replace(f"image: {PYTHON}\n", f"image: {self.images.upstream}\n")  # it has Python, too
 
     def lend_addresses(self) -> None:
         """Be the load balancer: give each Service that waits for an address one, from those for documentation.
