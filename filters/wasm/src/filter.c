@@ -98,7 +98,9 @@ static bool place(Stream *stream, Headers *headers, bool reads) {
   }
   settle_note(known, headers);
   step_failed(known);
-  return !(reads && context->prepay.there && calls_prepay(stream, headers));
+  if (!(reads && context->prepay.there && calls_prepay(stream, headers))) return true;
+  gate_expect(stream, 2 * context->prepay.timeout); // to check, and then to book
+  return false;
 }
 
 static bool read_and_place(Stream *stream, Headers *headers, u64 size, bool unread) {
