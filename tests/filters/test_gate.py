@@ -12,7 +12,7 @@ from llmroute.render.wasm import filter_module
 from tests.filters import wasm_host as host
 from tests.filters.prepaying import PREPAY, Service
 
-REQUEST: Final = 0
+REQUEST, RESPONSE = 0, 2
 BODY: Final = b'{"model": "mini", "messages": []}'
 GATED: Final = json.dumps({"contexts": [{"context": {"version": 1, "gated": True}}]})
 
@@ -239,7 +239,7 @@ def test_a_gate_that_does_not_let_go(machine: host.Machine) -> None:
     machine.lose()
     for _ in range(9):
         machine.tick(GATED)
-    assert pair.status is None
+    assert not pair.exchange.response
     machine.tick(GATED)
     assert (pair.status, pair.exchange.went_on) == (503, [])
     machine.tick(GATED)
@@ -266,7 +266,8 @@ def test_a_body_that_takes_its_time_is_waited_for(machine: host.Machine) -> None
         machine.tick(host.GATE)
     pair.read()
     machine.deliver()
-    assert (pair.status, pair.model, pair.exchange.went_on) == (None, "mini", [pair.gate])
+    assert pair.status is None
+    assert (pair.model, pair.exchange.went_on) == ("mini", [pair.gate])
 
 
 def test_a_reader_that_never_says(machine: host.Machine) -> None:
@@ -280,8 +281,13 @@ def test_a_reader_that_never_says(machine: host.Machine) -> None:
     assert machine.body(pair.reader, REQUEST, BODY, end=True)[0] == host.STOP
     for _ in range(30):
         machine.tick(host.GATE)
-    assert pair.status is None
+    assert not pair.exchange.response
     machine.tick(host.GATE)
     assert (pair.status, pair.exchange.went_on) == (503, [])
     machine.tick(host.GATE)
     assert machine.ticks == {}
+    assert pair.exchange.response
+    pair.exchange.headers[RESPONSE] = [(":status", "503"), *pair.exchange.response[1]]
+    body = pair.exchange.response[2]
+    assert machine.headers(pair.reader, RESPONSE, end=False) == host.CONTINUE
+    assert machine.body(pair.reader, RESPONSE, body, end=True) == (host.CONTINUE, body)

@@ -250,6 +250,8 @@ u32 EXPORT(proxy_on_response_headers)(u32 id, u32 count, u32 end) {
   Stream *stream = stream_of(id);
   if (!stream || stream->root->contexts.gate) return CONTINUE;
   enter();
+  // The proxy, or a gate, has answered for a request that still waits for a call.
+  if (stream->calling) calls_abandon(stream);
   Headers headers;
   Known *known = &stream->known;
   headers_read(&headers, RESPONSE_HEADERS, known);

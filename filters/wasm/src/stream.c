@@ -124,13 +124,12 @@ void EXPORT(proxy_on_delete)(u32 id) {
   Stream *stream = *at;
   if (!stream) return;
   *at = stream->next;
-  calls_forget(stream);
+  calls_abandon(stream);
   watch_end(stream);
   if (stream->reader) {
     response_free(stream->reader);
     give(stream->reader);
   }
-  charges_free(&stream->charges);
   known_free(&stream->known);
   root = stream->root;
   root->streams--;
