@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import copy
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import httpx
@@ -152,3 +155,84 @@ def test_a_body_over_the_limit_is_not_held(gated: LocalStack, behind: Client) ->
     assert served.header(names.USER_HEADER) == behind.user
     assert served.header(names.MODEL_HEADER) == "unknown"
     assert len(served.body) == len(body)
+
+
+Wrong = Callable[[bytes], bytes]
+"""What is wrong with a module: its bytes with and without."""
+
+
+def renamed(*pairs: tuple[bytes, bytes]) -> Wrong:
+    """It calls, or has, something else of the same length and type."""
+
+    def wrong(module: bytes) -> bytes:
+        for name, other in pairs:
+            assert len(name) == len(other)
+            assert module.count(name) == 1
+            module = module.replace(name, other)
+        return module
+
+    return wrong
+
+
+def with_wrong(which: int, wrong: Wrong) -> Callable[[str], str]:
+    """The filter (0) or its gate (1) has something wrong."""
+
+    def edit(bootstrap: str) -> str:
+        document = yaml.safe_load(with_gate(bootstrap))
+        (listener,) = document["static_resources"]["listeners"]
+        filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
+        code = filters[which]["typed_config"]["config"]["vm_config"]["code"]["local"]
+        code["inline_bytes"] = base64.b64encode(wrong(base64.b64decode(code["inline_bytes"]))).decode()
+        return yaml.safe_dump(document)
+
+    return edit
+
+
+LOSES: Final = renamed((b"proxy_enqueue_shared_queue", b"proxy_dequeue_shared_queue"))
+DEAF: Final = renamed((b"proxy_on_queue_ready", b"proxy_of_queue_ready"), (b"proxy_on_tick", b"proxy_of_tick"))
+UNHEARD: Final = renamed((b"proxy_on_http_call_response", b"proxy_of_http_call_response"))
+
+
+def test_messages_to_the_gate_that_are_lost() -> None:
+    """All of them: each request goes on a little later, is charged in full, and the next one is refused."""
+    with LocalStack(edit=with_wrong(0, LOSES), engine=WASM) as stack:
+        stack.apply(POLICY)
+        users = [Client(stack) for _ in range(16)]
+        with contextlib.ExitStack() as closing, ThreadPoolExecutor(len(users)) as at_once:
+            for user in users:
+                closing.callback(user.close)
+            for answer in at_once.map(lambda user: user.chat(30), users):
+                assert answer.status == 200
+                assert answer.served
+                assert answer.served.header(names.MODEL_HEADER) == json.loads(answer.served.body)["model"]
+            for user in users:
+                assert user.settled(30) == 30
+                assert_refused(user.chat(5))
+                assert user.settled(30) == 30
+
+
+def test_a_gate_that_lets_nothing_go() -> None:
+    """The filter before it answers 503: nothing reaches the upstream, and nothing is charged."""
+    with LocalStack(edit=with_wrong(1, DEAF), engine=WASM) as stack:
+        stack.apply(POLICY)
+        with contextlib.closing(Client(stack)) as client:
+            assert_unread(client)
+
+
+def test_a_filter_that_never_says() -> None:
+    """It hears no answer of the service that it asks to admit the request, and the gate answers 503."""
+    asking = route(rule(limit(30, unit="Day"), headers=USERS))
+    asking["spec"]["admission"] = {"mode": "PrepaidPrompt"}
+    with LocalStack(edit=with_wrong(0, UNHEARD), engine=WASM) as stack:
+        stack.apply(text(asking))
+        with contextlib.closing(Client(stack)) as client:
+            assert_unread(client)
+
+
+def assert_unread(client: Client) -> None:
+    """Nobody hangs: a 503 in the API's shape, of which the upstream knows nothing and the counters neither."""
+    answer = client.chat(30)
+    assert answer.status == 503
+    assert json.loads(answer.body)["error"]["message"] == "The request could not be read."
+    assert answer.served is None
+    assert client.settled(0) == 0

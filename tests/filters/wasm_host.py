@@ -27,7 +27,7 @@ _OK, _NOT_FOUND, _BAD_ARGUMENT, _EMPTY, _CAS_MISMATCH, _INTERNAL = 0, 1, 2, 7, 8
 _REQUEST, _RESPONSE, _CALL = 0, 2, 6
 _REQUEST_BODY, _RESPONSE_BODY, _CALL_BODY, _CONFIGURATION = 0, 1, 4, 7
 _LOG_ERROR: Final = 4
-_BETWEEN_FILTERS: Final = {"gated", "gate"}
+_BETWEEN_FILTERS: Final = {"gated", "gate", "gate_edits"}
 """Properties that say nothing of the request."""
 _CLOCK_NS: Final = 100_000_000
 """What every entry of a stream takes, and every call that it waits for, so that time is the same on every run."""
@@ -69,7 +69,11 @@ class Exchange:
     continued: set[int] = field(default_factory=set)
     let_go: set[int] = field(default_factory=set)
     """Streams of filters that have let the request's headers go."""
+    went_on: list[int] = field(default_factory=list)
+    """Streams of filters that have told a request to go on, each time."""
     calls: list[Call] = field(default_factory=list)
+    unheard: bool = False
+    """The machine that has called has stopped: nobody hears the answers."""
 
 
 class Machine:
@@ -104,6 +108,8 @@ class Machine:
         """What another worker does just before this one sets some of it."""
         self._queues: dict[int, int] = {}
         self._messages: list[tuple[int, bytes]] = []
+        self.ticks: dict[int, int] = {}
+        """By plugin, how many milliseconds lie between its ticks; of those that have any."""
 
     @property
     def memory_bytes(self) -> int:
@@ -175,6 +181,22 @@ class Machine:
             self._enter(root, "proxy_on_queue_ready", root, queue)
         assert not self._messages
 
+    def lose(self) -> list[tuple[int, bytes]]:
+        """What is in queues comes to nobody; returns it."""
+        lost, self._messages = self._messages, []
+        return lost
+
+    def find(self, lost: list[tuple[int, bytes]]) -> None:
+        """What was lost comes after all."""
+        self._messages += lost
+        self.deliver()
+
+    def tick(self, configuration: str) -> None:
+        """The time between two ticks of a plugin has passed."""
+        root = self._plugins[configuration]
+        assert root in self.ticks, "the plugin wants ticks"
+        self._enter(root, "proxy_on_tick", root)
+
     def body(self, stream: int, kind: int, body: bytes, *, end: bool) -> tuple[int, bytes]:
         """A piece of a body has come, or all that is held of it; returns what the filter says, and the bytes."""
         name = "proxy_on_request_body" if kind == _REQUEST else "proxy_on_response_body"
@@ -197,7 +219,7 @@ class Machine:
         """Answers the filter's calls until it has none; what it holds goes on when it says so."""
         exchange = self._exchanges[stream]
         exchange.body, body = None, exchange.body
-        while exchange.calls:
+        while exchange.calls and not exchange.unheard:
             call = exchange.calls.pop(0)
             self._answer = call
             self._turn += call.awaited
@@ -352,10 +374,20 @@ class Machine:
         self._exchange.continued.add(kind)
         if kind == 0:
             self._exchange.let_go.add(self._effective)
+            self._exchange.went_on.append(self._effective)
         return _OK
 
     def _proxy_set_effective_context(self, context: int) -> int:
         self._effective = context
+        return _OK
+
+    def _proxy_set_tick_period_milliseconds(self, period: int) -> int:
+        root = self._roots.get(self._effective, self._effective)
+        assert (root in self.ticks) != bool(period), "a period that is set again makes another clock"
+        if period:
+            self.ticks[root] = period
+        else:
+            del self.ticks[root]
         return _OK
 
     def _proxy_get_shared_data(self, key: int, key_size: int, at: int, size: int, cas: int) -> int:

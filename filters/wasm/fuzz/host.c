@@ -1,6 +1,6 @@
 // host: the filter's C on this machine, under sanitizers, with whatever libFuzzer makes up as its input. It plays one
 // stream: its configuration, metadata of other filters, a request, what the rate limit service answers, an answer. With
-// the flag GATED there is a gate behind the filter, in the same machine.
+// the flag GATED there is a gate behind the filter, in the same machine; of every second body length the message is lost.
 //
 // Input: a byte of flags, then sections with two bytes of length before each: configuration, metadata, headers of the
 // request (lines `name: value`), its body, what calls are answered with, headers of the answer, and its pieces.
@@ -25,6 +25,7 @@ u32 proxy_on_response_body(u32 id, u32 size, u32 end);
 u32 proxy_on_response_trailers(u32 id, u32 count);
 void proxy_on_http_call_response(u32 id, u32 token, u32 headers, u32 body, u32 trailers);
 void proxy_on_queue_ready(u32 id, u32 queue);
+void proxy_on_tick(u32 id);
 u32 proxy_on_done(u32 id);
 void proxy_on_log(u32 id);
 void proxy_on_delete(u32 id);
@@ -42,12 +43,19 @@ typedef struct {
   } of[MAX_HEADERS];
 } List;
 
-static Bytes configuration, metadata, called, gate_says;
-static u8 *message, said_by_gate[64];
-static u32 message_size, shut;
+static Bytes configuration, metadata, called;
+static u8 *message;
+static u32 message_size;
+// Properties by which the filter and its gate know of each other.
+enum { SHUT, EDITS, OPENS, BETWEEN };
+static const char *const between[BETWEEN] = {"gated", "gate_edits", "gate"};
+static struct {
+  u8 *at;
+  u32 size;
+} told[BETWEEN];
 static List request, answer, call_answer;
 static u8 *body;
-static u32 body_size, has_body, flags, calls, tokens[MAX_CALLS], clock, responded, failing;
+static u32 body_size, has_body, flags, calls, tokens[MAX_CALLS], clock, responded, failing, ticks;
 
 static u8 *copied(const void *at, u32 size) {
   u8 *out = malloc(size ? size : 1);
@@ -98,19 +106,24 @@ u32 proxy_get_current_time_nanoseconds(u64 *time) {
   *time = 100000000ull * clock++;
   return 0;
 }
+static u32 between_filters(const u8 *path, u32 size) {
+  u32 which = 0;
+  while (which < BETWEEN && (strlen(between[which]) != size || memcmp(path, between[which], size))) which++;
+  return which;
+}
 u32 proxy_get_property(const u8 *path, u32 path_size, const u8 **value, u32 *size) {
   seen += looked(path, path_size);
   if (path_size == 8 && !memcmp(path, "metadata", 8)) return hand_over(metadata.at, metadata.size, value, size);
-  if (path_size == 5 && !memcmp(path, "gated", 5) && shut) return hand_over("yes", 3, value, size);
-  if (path_size == 4 && !memcmp(path, "gate", 4) && gate_says.at) return hand_over(gate_says.at, gate_says.size, value, size);
-  return 1;
+  u32 which = between_filters(path, path_size);
+  return which < BETWEEN && told[which].at ? hand_over(told[which].at, told[which].size, value, size) : 1;
 }
 u32 proxy_set_property(const u8 *path, u32 path_size, const u8 *value, u32 size) {
   seen += looked(path, path_size) + looked(value, size);
-  if (path_size == 5 && !memcmp(path, "gated", 5)) shut = 1;
-  if (path_size == 4 && !memcmp(path, "gate", 4) && size <= sizeof said_by_gate) {
-    memcpy(said_by_gate, value, size);
-    gate_says = (Bytes){said_by_gate, size};
+  u32 which = between_filters(path, path_size);
+  if (which < BETWEEN) {
+    free(told[which].at);
+    told[which].at = copied(value, size);
+    told[which].size = size;
   }
   return (flags & FAILS) && ++failing % 7 == 0 ? 10 : 0;
 }
@@ -198,6 +211,11 @@ u32 proxy_set_effective_context(u32 context) {
   if (context != STREAM && context != GATE) abort();
   return 0;
 }
+u32 proxy_set_tick_period_milliseconds(u32 period) {
+  ticks += period ? 1 : -1;
+  if (ticks > 2) abort();
+  return 0;
+}
 u32 proxy_get_shared_data(const u8 *key, u32 key_size, const u8 **value, u32 *size, u32 *cas) {
   (void)value, (void)size, (void)cas;
   seen += looked(key, key_size);
@@ -272,7 +290,7 @@ static void ask(Bytes content) {
   answer_calls();
   if (flags & GATED) proxy_on_request_headers(GATE, request.count, !(flags & HAS_BODY));
   if (!(flags & HAS_BODY) || responded) return;
-  Bytes half = {content.at, said == STOP || shut ? content.size / 2 : 0};
+  Bytes half = {content.at, said == STOP || told[SHUT].at ? content.size / 2 : 0};
   hold(half);
   proxy_on_request_body(STREAM, half.size, 0);
   hold(content);
@@ -282,7 +300,12 @@ static void ask(Bytes content) {
     proxy_on_request_body(STREAM, content.size, 1);
   }
   answer_calls();
-  if (flags & GATED) proxy_on_queue_ready(GATE_ROOT, QUEUE);
+  if (!(flags & GATED)) return;
+  if (content.size % 2) proxy_on_queue_ready(GATE_ROOT, QUEUE);
+  for (u32 n = 0; n < 20; n++) {
+    proxy_on_tick(GATE_ROOT);
+    proxy_on_tick(ROOT);
+  }
 }
 
 static void reply(const u8 *at, const u8 *end) {
@@ -307,8 +330,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const u8 *at = data, *end = data + size;
   if (size < 1) return 0;
   flags = *at++;
-  calls = clock = responded = failing = shut = 0;
-  gate_says = (Bytes){0};
+  calls = clock = responded = failing = ticks = 0;
   configuration = section(&at, end);
   metadata = section(&at, end);
   read_headers(&request, section(&at, end));
@@ -338,6 +360,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     proxy_on_done(GATE);
     proxy_on_delete(GATE);
     proxy_on_delete(GATE_ROOT);
+  }
+  for (u32 i = 0; i < BETWEEN; i++) {
+    free(told[i].at);
+    told[i].at = NULL;
   }
   free(message);
   message = NULL;

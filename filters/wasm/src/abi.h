@@ -42,6 +42,7 @@ HOST(proxy_http_call)(const u8 *cluster, u32 cluster_size, const u8 *headers, u3
                       u32 body_size, const u8 *trailers, u32 trailers_size, u32 timeout_ms, u32 *token);
 HOST(proxy_continue_stream)(u32 type);
 HOST(proxy_set_effective_context)(u32 context);
+HOST(proxy_set_tick_period_milliseconds)(u32 period);
 HOST(proxy_get_shared_data)(const u8 *key, u32 key_size, const u8 **value, u32 *size, u32 *cas);
 HOST(proxy_set_shared_data)(const u8 *key, u32 key_size, const u8 *value, u32 size, u32 cas);
 HOST(proxy_register_shared_queue)(const u8 *name, u32 size, u32 *queue);

@@ -19,7 +19,7 @@ static u64 milliseconds(void) {
   return now / 1000000;
 }
 
-void calls_forget(Stream *stream) {
+static void calls_forget(Stream *stream) {
   Stream **at = &calling[stream->token % BUCKETS];
   while (*at && *at != stream) at = &(*at)->next_calling;
   if (*at) *at = stream->next_calling;
@@ -28,6 +28,11 @@ void calls_forget(Stream *stream) {
 static void calls_end(Stream *stream) {
   charges_free(&stream->charges);
   stream->calling = IDLE;
+}
+
+void calls_abandon(Stream *stream) {
+  calls_forget(stream);
+  calls_end(stream);
 }
 
 // Sends a call; false when that cannot be done.
@@ -92,8 +97,7 @@ bool calls_book(Stream *stream) {
 
 void calls_settle(Stream *stream) {
   if (!stream->known.context->settle.rest) return;
-  calls_forget(stream);
-  calls_end(stream);
+  calls_abandon(stream);
   bool any = settle_prepare(&stream->charges, &stream->known);
   if (!step_failed(&stream->known) && any && !settle_rest(&stream->charges)) {
     meter_note_fault(&stream->known, S("a charge could not be sent"));

@@ -11,7 +11,7 @@ bool calls_prepay(Stream *stream, const Headers *headers);
 bool calls_book(Stream *stream);
 // The stream is done: charges what is still due, where nobody else does. Nobody waits for that.
 void calls_settle(Stream *stream);
-// The call under way has come back, or nobody waits for it any more.
-void calls_forget(Stream *stream);
+// Nobody waits for the call under way any more.
+void calls_abandon(Stream *stream);
 
 #endif

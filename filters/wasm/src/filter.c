@@ -98,7 +98,9 @@ static bool place(Stream *stream, Headers *headers, bool reads) {
   }
   settle_note(known, headers);
   step_failed(known);
-  return !(reads && context->prepay.there && calls_prepay(stream, headers));
+  if (!(reads && context->prepay.there && calls_prepay(stream, headers))) return true;
+  gate_expect(stream, 2 * context->prepay.timeout); // to check, and then to book
+  return false;
 }
 
 static bool read_and_place(Stream *stream, Headers *headers, u64 size, bool unread) {
@@ -248,6 +250,8 @@ u32 EXPORT(proxy_on_response_headers)(u32 id, u32 count, u32 end) {
   Stream *stream = stream_of(id);
   if (!stream || stream->root->contexts.gate) return CONTINUE;
   enter();
+  // The proxy, or a gate, has answered for a request that still waits for a call.
+  if (stream->calling) calls_abandon(stream);
   Headers headers;
   Known *known = &stream->known;
   headers_read(&headers, RESPONSE_HEADERS, known);

@@ -4,13 +4,14 @@
 
 #include "calls.h"
 #include "gate.h"
+#include "watch.h"
 
 enum { BUCKETS = 1024 };
 
 static Root *roots;
 static Stream *streams[BUCKETS];
 
-static Root *root_of(u32 id) {
+Root *root_of(u32 id) {
   for (Root *root = roots; root; root = root->next) {
     if (root->id == id && !root->gone) return root;
   }
@@ -123,12 +124,12 @@ void EXPORT(proxy_on_delete)(u32 id) {
   Stream *stream = *at;
   if (!stream) return;
   *at = stream->next;
-  calls_forget(stream);
+  calls_abandon(stream);
+  watch_end(stream);
   if (stream->reader) {
     response_free(stream->reader);
     give(stream->reader);
   }
-  charges_free(&stream->charges);
   known_free(&stream->known);
   root = stream->root;
   root->streams--;

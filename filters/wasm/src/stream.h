@@ -12,6 +12,8 @@ typedef struct root {
   bool gone;
   Contexts contexts;
   u32 queue; // of a gate
+  struct stream *watched;
+  bool ticks;
 } Root;
 
 typedef struct stream {
@@ -20,6 +22,10 @@ typedef struct stream {
   Root *root;
   Known known;
   bool waits; // for the body of the request
+  // While it is watched: its neighbours, and for how many ticks still (0: for as long as it takes).
+  bool watched;
+  struct stream *before, *after;
+  u32 patience;
   Opened opened;
   Reader *reader;
   // A call that is under way, and what it is about.
@@ -31,6 +37,7 @@ typedef struct stream {
 } Stream;
 
 // NULL for one that nobody has told of, or that has gone.
+Root *root_of(u32 id);
 Stream *stream_of(u32 id);
 // A property; false when nobody has set it.
 bool stream_property(Str path, Str *value);

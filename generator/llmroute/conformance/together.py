@@ -21,6 +21,8 @@ class Flight(threading.Thread):
         self.request = request
         self.mark = uuid.uuid4().hex
         self.status = 0
+        self.silence = ""
+        """Why there is no answer."""
         self._sender = sender
         self._script = script
 
@@ -28,8 +30,8 @@ class Flight(threading.Thread):
         """Send it, and read its answer to the end."""
         try:
             self.status = self._sender.exchange(self.request, self._script, self.mark).status
-        except NoAnswer:
-            self.status = -1
+        except NoAnswer as silence:
+            self.status, self.silence = -1, str(silence)
 
     @property
     def reached(self) -> bool:
@@ -50,7 +52,8 @@ def of_flights(step: Together, flights: Sequence[Flight]) -> Iterator[Check]:
     allowed = str(least) if least == most else f"{least} to {most}"
     yield Check("admitted", allowed, allowed if least <= passed <= most else str(passed))
     others = {status: n for status, n in statuses.items() if status not in {200, step.status}}
-    yield Check("answers of another status", "none", _counted(others) or "none")
+    silences = sorted({flight.silence for flight in flights if flight.silence})
+    yield Check("answers of another status", "none", "; ".join(filter(None, (_counted(others), *silences))) or "none")
     leaked = sum(flight.reached and flight.status != 200 for flight in flights)
     yield Check("refused and yet at the upstream", 0, leaked)
 

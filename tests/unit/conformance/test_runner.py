@@ -119,6 +119,15 @@ def test_together() -> None:
     )
 
 
+def test_together_without_an_answer() -> None:
+    """Why there is none is said: a connection that was closed is another fault than one on which nothing came."""
+    silent = made(Together(4, script_of(10), (4, 4), (10,)))
+    checks = wrong(results(FakeAdapter(defects={"hangs_up": True}), silent)["made"])
+    (check,) = [check for check in checks if check.what == "answers of another status"]
+    assert isinstance(check.observed, str)
+    assert check.observed.startswith("4 x no answer; RemoteDisconnected: ")
+
+
 def test_a_gateway_that_does_not_come_up_fails_its_cases() -> None:
     """With what was raised; the run goes on."""
     found = results(FakeAdapter(broken=OSError("no port")), made(ok(10)))["made"]
