@@ -47,7 +47,7 @@ def faulty(folder: Path) -> Iterator[EnvoyProcess]:
         free, log = Endpoint("127.0.0.1", 0), str(folder / "log")
         options = EnvoyOptions(free, free, Endpoint.parse(service.address), access_log=log, usage_counters=True)
         made = envoy_static(plan, options).text
-        bootstrap, changed = re.subn(r"(settle:\n +cluster: )ratelimit\n", r"\1nowhere\n", made)
+        bootstrap, changed = re.subn(r'("settle": {\n +"cluster": )"ratelimit"', r'\1"nowhere"', made)
         assert changed
         envoy = running.enter_context(EnvoyProcess(bootstrap, folder / "envoy"))
         host, port = envoy.listener_address(LISTENER)
