@@ -149,7 +149,7 @@ wasm: $(STAMP) ## Build the filter's wasm module from its C: the same sources gi
 
 .PHONY: test-engines
 test-engines: $(STAMP) ## Run the filter's tests on Lua 5.1 and on the wasm module: make test has LuaJIT
-	@$(BIN)/python -m pytest tests/filters -m slow --enforce -n 2 $(ARGS)
+	@$(BIN)/python -m pytest tests/filters e2e/test_wasm.py -m slow --enforce -n 2 $(ARGS)
 
 .PHONY: cuts
 cuts: $(STAMP) ## Cut every fixture of every wire format at every byte, in a real Envoy
@@ -161,7 +161,7 @@ translate: tools ## Give the output to Envoy Gateway's own translator: what it a
 
 .PHONY: check-services
 check-services: $(STAMP) ## Check what happens to counters when Redis goes, how they are shown, and what `make doctor` says
-	@$(BIN)/python -m pytest e2e/test_faults.py tests/cli/test_status.py tests/unit/test_doctor.py -m slow --enforce -n 2 $(ARGS)
+	@$(BIN)/python -m pytest e2e/test_faults.py e2e/test_metrics.py tests/cli/test_status.py tests/unit/test_doctor.py -m slow --enforce -n 2 $(ARGS)
 
 .PHONY: check-suite
 check-suite: $(STAMP) ## Check the conformance suite: the command, and that a defect on purpose turns the right cases red

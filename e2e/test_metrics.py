@@ -73,6 +73,7 @@ def test_a_fault_of_the_filter(tmp_path: Path) -> None:
         assert json.loads(log.read_text(encoding="utf-8"))["llmroute.filter.errors"] == 1
 
 
+@pytest.mark.slow
 def test_the_counters_of_the_service(told: Start, tmp_path: Path) -> None:
     """envoyproxy/ratelimit for Prometheus, by domain and limit: tokens; those past four fifths of it, and past it.
 

@@ -75,6 +75,7 @@ def without_leave(bootstrap: str) -> str:
     return "\n".join(kept)
 
 
+@pytest.mark.slow
 def test_without_leave_to_hold_headers_there_is_no_body() -> None:
     """Why Envoy Gateway needs a gate: the body is kept from a filter that holds the headers, which waits for it in vain."""
     with LocalStack(edit=without_leave, engine=WASM) as stack:
@@ -193,6 +194,7 @@ DEAF: Final = renamed((b"proxy_on_queue_ready", b"proxy_of_queue_ready"), (b"pro
 UNHEARD: Final = renamed((b"proxy_on_http_call_response", b"proxy_of_http_call_response"))
 
 
+@pytest.mark.slow
 def test_messages_to_the_gate_that_are_lost() -> None:
     """All of them: each request goes on a little later, is charged in full, and the next one is refused."""
     with LocalStack(edit=with_wrong(0, LOSES), engine=WASM) as stack:
@@ -211,6 +213,7 @@ def test_messages_to_the_gate_that_are_lost() -> None:
                 assert user.settled(30) == 30
 
 
+@pytest.mark.slow
 def test_a_gate_that_lets_nothing_go() -> None:
     """The filter before it answers 503: nothing reaches the upstream, and nothing is charged."""
     with LocalStack(edit=with_wrong(1, DEAF), engine=WASM) as stack:
@@ -219,6 +222,7 @@ def test_a_gate_that_lets_nothing_go() -> None:
             assert_unread(client)
 
 
+@pytest.mark.slow
 def test_a_filter_that_never_says() -> None:
     """It hears no answer of the service that it asks to admit the request, and the gate answers 503."""
     asking = route(rule(limit(30, unit="Day"), headers=USERS))
