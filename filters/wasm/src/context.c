@@ -302,35 +302,14 @@ static void read_context(Context *context, Value given) {
   context->gated = is_true(member_of(given, S("gated")));
 }
 
-// By FNV-1a.
-static Route **bucket_of(const Contexts *contexts, Str name) {
-  u32 hash = 2166136261u;
-  for (u32 i = 0; i < name.size; i++) hash = (hash ^ name.at[i]) * 16777619u;
-  return &contexts->bucket[hash & (contexts->buckets - 1)];
-}
-
-static const Route *route_of(const Contexts *contexts, Str name) {
-  const Route *route = *bucket_of(contexts, name);
-  while (route && !same(route->name, name)) route = route->next;
-  return route;
-}
-
-// So that a request finds its context at once, however many routes there are.
 static void index_routes(Contexts *contexts) {
-  u32 count = 0;
-  for (u32 i = 0; i < contexts->count; i++) count += contexts->context[i].routes;
-  for (contexts->buckets = 1; contexts->buckets < count;) contexts->buckets *= 2;
-  contexts->bucket = keep(contexts->buckets * sizeof(Route *));
-  Route *route = keep(count * sizeof(Route));
+  u32 most = 0;
+  for (u32 i = 0; i < contexts->count; i++) most += contexts->context[i].routes;
+  routes_open(&contexts->of, most);
   for (u32 i = 0; i < contexts->count; i++) {
     const Context *context = &contexts->context[i];
     if (context->every_route && !contexts->every) contexts->every = context;
-    for (u32 j = 0; j < context->routes; j++) {
-      if (route_of(contexts, context->route[j])) continue;
-      Route **bucket = bucket_of(contexts, context->route[j]);
-      *route = (Route){context->route[j], context, *bucket};
-      *bucket = route++;
-    }
+    for (u32 j = 0; j < context->routes; j++) routes_add(&contexts->of, context->route[j], context);
   }
 }
 
@@ -358,12 +337,12 @@ void contexts_read(Contexts *contexts, Str configuration) {
 void contexts_free(Contexts *contexts) {
   for (u32 i = 0; i < contexts->blocks; i++) give(contexts->block[i]);
   give(contexts->block);
+  routes_free(&contexts->of);
   *contexts = (Contexts){0};
 }
 
 const Context *context_of(const Contexts *contexts, Str name) {
-  const Route *route = route_of(contexts, name);
-  const Context *every = contexts->every, *found = route ? route->context : NULL;
+  const Context *every = contexts->every, *found = routes_find(&contexts->of, name);
   if (every && (!found || every < found)) return every;
   return found ? found : &contexts->context[contexts->count];
 }

@@ -12,6 +12,7 @@
 #define CONTEXT_H
 
 #include "costs.h"
+#include "routes.h"
 
 // What the filter writes a number of by name: slots. The first are the same for all routes.
 enum { TOTAL, PROMPT, COMPLETION, CACHED, CACHE_WRITE, REASONING, NO_COST, FIXED_SLOTS };
@@ -70,7 +71,7 @@ typedef struct {
   Counter *counter;
 } Calls;
 
-typedef struct {
+typedef struct context {
   Str model_header, identity, backend_header;
   u32 defaults, told, costs, holds, backends, limits, slots, routes;
   Pair *fallback;
@@ -91,18 +92,11 @@ typedef struct {
   bool free_on_disconnect, keep_usage;
 } Context;
 
-typedef struct Route {
-  Str name;
-  const Context *context;
-  struct Route *next; // in its bucket
-} Route;
-
 typedef struct {
   u32 count;
   Context *context;
+  Routes of;
   const Context *every; // the first that is that of every route
-  u32 buckets;          // a power of two
-  Route **bucket;
   u32 blocks;
   void **block; // all memory of it
   bool gate;    // it is that of a gate
