@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -12,3 +12,10 @@ def lacking(config: pytest.Config, missing: object) -> NoReturn:
     if config.getoption("--enforce"):
         pytest.fail(f"missing capability: {missing}")
     pytest.skip(f"missing capability: {missing}")
+
+
+def only_on(request: pytest.FixtureRequest, stack: str, capability: str) -> Any:
+    """The session's stack where it is that one; else skip for what it alone has."""
+    if request.config.getoption("--stack") != stack:
+        pytest.skip(f"missing capability: {capability} (--stack {stack} has one)")
+    return request.getfixturevalue("stack")

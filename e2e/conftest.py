@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from e2e.capability import lacking
+from e2e.capability import lacking, only_on
 from e2e.client import Client
 from e2e.stacks import STACKS, Stack, Unavailable
 from e2e.stacks.local import LocalStack
-from e2e.stacks.protocol import Breakable
+from e2e.stacks.protocol import Breakable, charges_alone
 from e2e.suite import RunCase, runner
 from e2e.terminal import Terminal, reader
 from llmroute.conformance.windows import wait_until_clear
@@ -56,9 +56,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def kind(request: pytest.FixtureRequest) -> KindStack:
     """The stack, where it is a cluster."""
-    if request.config.getoption("--stack") != "kind":
-        pytest.skip("missing capability: a cluster (--stack kind has one)")
-    stack: KindStack = request.getfixturevalue("stack")
+    stack: KindStack = only_on(request, "kind", "a cluster")
     return stack
 
 
@@ -70,6 +68,14 @@ def terminal(kind: KindStack, tmp_path: Path) -> Iterator[Terminal]:
     with kind.cluster.in_other_hands(), reader(kind.cluster, tmp_path) as opened:
         yield opened
     kind.disconnect()
+
+
+@pytest.fixture
+def matching(stack: Stack) -> Stack:
+    """The stack, where whoever charges answers can tell whether a regular expression matches."""
+    if charges_alone(stack):
+        pytest.skip("missing capability: a proxy that charges what the filter cannot (LR063)")
+    return stack
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from e2e.capability import only_on
 from e2e.client import Client, wait_for
 from e2e.stacks import Stack
 from tests.policies import limit, route, rule, text
@@ -38,9 +39,7 @@ with Project() as project:
 @pytest.fixture
 def running(request: pytest.FixtureRequest) -> Stack:
     """The session's docker stack; the other stacks have no containers to leave."""
-    if request.config.getoption("--stack") != "docker":
-        pytest.skip("for --stack docker")
-    stack: Stack = request.getfixturevalue("stack")
+    stack: Stack = only_on(request, "docker", "an engine with containers of the stack's")
     return stack
 
 

@@ -7,8 +7,6 @@ from collections.abc import Callable
 import pytest
 
 from e2e.client import Client, assert_refused, usage
-from e2e.stacks import Stack
-from e2e.stacks.protocol import charges_alone
 from llmroute.conformance.upstream import Script
 
 Example = Callable[[str], Client]
@@ -108,10 +106,9 @@ def test_multiple_limits_requests(example: Example) -> None:
     assert client.stack.used(1, client.user) == 10
 
 
-def test_regular_expression(example: Example, stack: Stack) -> None:
+@pytest.mark.usefixtures("matching")
+def test_regular_expression(example: Example) -> None:
     """A family of models shares a counter; the expression has to match the whole name."""
-    if charges_alone(stack):
-        pytest.skip("missing capability: a proxy that charges what the filter cannot (LR063)")
     client = example("regular-expression")
     assert client.chat(400, model="gpt-4o").status == 200
     assert client.settled(400) == 400

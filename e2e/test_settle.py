@@ -14,9 +14,7 @@ from e2e.client import Client, usage, wait_for
 from e2e.conftest import Serve
 from e2e.overtake import DONE, TOKENS, Try, Wire, overtake, wires
 from e2e.overtake import request as message
-from e2e.stacks import Stack
 from e2e.stacks.local import LocalStack
-from e2e.stacks.protocol import charges_alone
 from llmroute import names
 from llmroute.conformance.upstream import Chunk, Script
 from tests.policies import MODEL, USER, header, limit, route, rule, text
@@ -139,10 +137,9 @@ def several() -> str:
     return text(made)
 
 
-def test_several_limits_at_once(serve: Serve, stack: Stack) -> None:
+@pytest.mark.usefixtures("matching")
+def test_several_limits_at_once(serve: Serve) -> None:
     """When the answer has been read, each that applies has its own kind of charge and no other has any."""
-    if charges_alone(stack):
-        pytest.skip("missing capability: a proxy that charges what the filter cannot (LR063)")
     client = serve(several())
     answer = client.chat(
         user=client.user, model="gpt-*", script=Script(usage=usage(50, 30, 20)), headers={names.BACKEND_HEADER: "one"}

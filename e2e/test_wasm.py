@@ -25,6 +25,13 @@ POLICY: Final = text(route(rule(limit(30, unit="Day"), headers=USERS)))
 PERMISSION: Final = "allow_on_headers_stop_iteration"
 
 
+def fresh(stack: LocalStack) -> Iterator[Client]:
+    """A user of the policy whom nobody knows."""
+    stack.apply(POLICY)
+    with contextlib.closing(Client(stack)) as made:
+        yield made
+
+
 @pytest.fixture(scope="module")
 def wasm() -> Iterator[LocalStack]:
     """A gateway whose filter is the module."""
@@ -35,10 +42,7 @@ def wasm() -> Iterator[LocalStack]:
 @pytest.fixture
 def client(wasm: LocalStack) -> Iterator[Client]:
     """A fresh user of it."""
-    wasm.apply(POLICY)
-    made = Client(wasm)
-    yield made
-    made.close()
+    yield from fresh(wasm)
 
 
 def test_the_charge_and_the_refusal(client: Client) -> None:
@@ -113,10 +117,7 @@ def gated() -> Iterator[LocalStack]:
 @pytest.fixture
 def behind(gated: LocalStack) -> Iterator[Client]:
     """A fresh user of it."""
-    gated.apply(POLICY)
-    made = Client(gated)
-    yield made
-    made.close()
+    yield from fresh(gated)
 
 
 def test_with_a_gate_it_charges_and_refuses(behind: Client) -> None:

@@ -29,7 +29,7 @@ class _Handler(BaseHTTPRequestHandler):
         """The same without a body."""
         self.do_GET()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base class calls it so
+    def log_message(self, *_: object) -> None:
         """Says nothing."""
 
 

@@ -25,9 +25,16 @@ def running(folder: Path, command: str, lines: int = 1) -> Iterator[list[str]]:
     process = subprocess.Popen(
         shlex.split(command), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    try:
-        assert process.stdout
+    assert process.stdout
+    with interrupted(process):
         yield [process.stdout.readline().strip().partition(": ")[2] for _ in range(lines)]
+
+
+@contextlib.contextmanager
+def interrupted(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Ctrl-C at the end of the block, and it ends cleanly; in any case it ends."""
+    try:
+        yield
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
         assert (process.returncode, err) == (0, "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +14,7 @@ import redis
 from llmroute.conformance.upstream import ScriptedUpstream
 from llmroute.local.valkey import ValkeyProcess
 from tests.cli.conftest import ROOT, Run
+from tests.cli.reader import interrupted
 from tests.policies import MODEL, USER, header, limit, route, rule, text
 
 pytestmark = pytest.mark.slow
@@ -125,18 +125,12 @@ def test_watching(
     options = ["--redis", valkey.address, "--watch", "--interval", "0.1", "--format", "json"]
     command = [*program, "status", str(tmp_path / "p.yaml"), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-    try:
-        assert process.stdout
+    assert process.stdout
+    with interrupted(process):
         assert json.loads(process.stdout.readline()) == []
         client.set(name, 37)
         seen = next(found for line in process.stdout if (found := json.loads(line)))
         assert [record["used"] for record in seen] == [37]
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
-        assert (process.returncode, err) == (0, "")
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def test_the_embedded_service(program: list[str], environment: dict[str, str], llmroute: Run) -> None:

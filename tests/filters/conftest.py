@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.filters.lua_engine import LuaEngine
-from tests.filters.proxy import EVERY, GATED, Engine, engine_named
+from tests.filters.proxy import EVERY, EVERY_LUA, GATED, Engine, engine_named
 
 _ENGINES: dict[str, Engine] = {}
 
@@ -22,7 +22,7 @@ def holding_engine(request: pytest.FixtureRequest) -> Engine:
     return _engine(request.param)
 
 
-@pytest.fixture(params=EVERY[:2], scope="session")
+@pytest.fixture(params=EVERY_LUA, scope="session")
 def lua_engine(request: pytest.FixtureRequest) -> LuaEngine:
     """The same, for what is about Lua alone."""
     engine = _engine(request.param)

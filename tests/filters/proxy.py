@@ -20,6 +20,8 @@ GATED: Final = "wasm-gated"
 """The same, where the host lets nobody hold headers who wants the body: a second filter holds them."""
 EVERY: Final = (ENGINES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in (*ENGINES[1:], WASM)))
 """For tests of the contract. ``make test`` has LuaJIT, ``make test-engines`` the others."""
+EVERY_LUA: Final = EVERY[: len(ENGINES)]
+"""The same for what is about Lua alone."""
 
 CONTEXT: Final[JSON] = {
     "version": 1,

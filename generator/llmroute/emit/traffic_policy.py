@@ -25,7 +25,7 @@ _KIBIBYTE = 1024
 
 def traffic_policy(route: Route, *, charged_by_filter: bool) -> dict[str, Any]:
     """The BackendTrafficPolicy of ``route``. ``charged_by_filter``: what answers use, nobody else charges."""
-    rules = [_rule(route, backend, limit, charged_by_filter) for backend, limit in route.limits()]
+    rules = [_rule(route, backend, limit, charged_by_filter=charged_by_filter) for backend, limit in route.limits()]
     size = f"{held_bytes(route) // _KIBIBYTE}Ki"
     spec: dict[str, Any] = {
         "targetRefs": on_http_route(route),
@@ -50,7 +50,7 @@ def _circuit_breaker(most: int) -> dict[str, Any]:
     }
 
 
-def _rule(route: Route, backend: Backend | None, limit: Limit, charged_by_filter: bool) -> Comment:  # noqa: FBT001 passed on
+def _rule(route: Route, backend: Backend | None, limit: Limit, *, charged_by_filter: bool) -> Comment:
     encoded = encode(limit, route.admission)
     headers: list[dict[str, Any] | Comment] = [_selector(s) for s in limit.selectors]
     if backend and route.tells(backend):
