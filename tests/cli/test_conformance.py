@@ -96,10 +96,10 @@ def test_by_hand_as_the_document_says(
 ) -> None:
     """The three commands of docs/conformance.md, at free ports."""
     text = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
-    block = re.findall(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[0]
+    (block,) = re.findall(r"^```shell\n([^`]* --plan [^`]*)^```$", text, re.MULTILINE)
     planning, serving, asking = block.replace("127.0.0.1:8080", f"127.0.0.1:{free_port()}").splitlines()
     program_, *arguments, sign, file = planning.split()
-    assert (program_, sign, file) == ("llmroute", ">", "plan.yaml")
+    assert (program_, sign, file) == (".venv/bin/llmroute", ">", "plan.yaml")
     planned = llmroute(*arguments)
     assert (planned.returncode, planned.stderr) == (0, "")
     (tmp_path / file).write_text(planned.stdout, encoding="utf-8")
