@@ -23,6 +23,7 @@ from llmroute.local.ports import free_port, port_is_free
 ROOT: Final = Path(__file__).resolve().parent.parent
 _LINKED: Final = (".venv", "Makefile", "constraints.txt", "pyproject.toml", "tools")
 """What commands of a clone need beside the manifests."""
+_OF_MAKE: Final = frozenset({"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKE_TERMOUT", "MAKE_TERMERR"})
 _WITHIN: Final = 120.0
 COMPLETE: Final = "nothing is missing: this cluster can run what llmroute generates"
 """What ``make doctor`` says at last."""
@@ -94,7 +95,8 @@ def reader(cluster: KindCluster, folder: Path) -> Iterator[Terminal]:
         file.write_text(cluster.adapted(file.read_text("utf-8")), "utf-8")
     programs = os.pathsep.join(str(tool(name).parent) for name in ("kubectl", "helm"))
     environment = {
-        **os.environ,
+        # A reader types in no recipe of make's: one that was called in it would print more.
+        **{name: value for name, value in os.environ.items() if name not in _OF_MAKE},
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "KUBECONFIG": str(cluster.kubeconfig),
         "KUBECACHEDIR": str(folder / "kubectl.cache"),

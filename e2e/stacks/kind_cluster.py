@@ -100,12 +100,7 @@ class KindCluster:
             self._take_away()
             yield
         finally:
-            found = self._configuration()
             self._install_gateway()
-            if found and found != self._configuration():
-                # It reads another one when it starts; else some time later.
-                self.kubectl("-n", SYSTEM, "rollout", "restart", "deployment/envoy-gateway")
-                self._wait_for_all()
             self._say_whole(mark)
 
     def _take_away(self) -> None:
@@ -202,6 +197,7 @@ class KindCluster:
 
     def _install_gateway(self) -> None:
         """Redis, Envoy Gateway and the Gateway of the examples."""
+        found = self._configuration()
         self.apply((MANIFESTS / "redis" / "redis.yaml").read_text("utf-8"))
         command = [self._helm, "--kubeconfig", str(self.kubeconfig), "upgrade", "--install", "eg", *self.images.chart]
         command += ["-n", SYSTEM, "--create-namespace", "--wait", "--timeout", f"{_WITHIN:.0f}s"]
@@ -209,6 +205,9 @@ class KindCluster:
         command += [argument for value in self.images.values for argument in ("--set", value)]
         # Helm has no option for it: what it keeps of the cluster's API would be below the user's home.
         run(*command, within=_WITHIN + 30, extra={"KUBECACHEDIR": str(self._home / "helm.cache")})
+        if found and found != self._configuration():
+            # It reads another one when it starts; else some time later.
+            self.kubectl("-n", SYSTEM, "rollout", "restart", "deployment/envoy-gateway")
         self.apply(GATEWAY.read_text("utf-8"))
         self._wait_for_all()
 
