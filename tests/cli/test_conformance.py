@@ -143,7 +143,7 @@ def test_ctrl_c(program: list[str], environment: dict[str, str], tmp_path: Path)
     [
         (
             ["--stack", "moon"],
-            "--stack moon: there are local, process, standalone, docker, kind, litellm, and MODULE:NAME",
+            "--stack moon: there are local, process, standalone, standalone-wasm, docker, kind, litellm, and MODULE:NAME",
         ),
         (["--stack", "local", "--gateway", "http://a:1"], "--stack and --gateway: one of them"),
         (["--gateway", "https://a"], "--gateway https://a: give http://HOST:PORT, with a path at the most"),

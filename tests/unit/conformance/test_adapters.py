@@ -52,7 +52,9 @@ def test_an_adapter_of_ones_own(tmp_path: Path) -> None:
 
 def test_an_unknown_name(tmp_path: Path) -> None:
     """It says which there are."""
-    with pytest.raises(Unavailable, match="there is no stack moon; there are local, process, standalone, docker, kind"):
+    with pytest.raises(
+        Unavailable, match="there is no stack moon; there are local, process, standalone, standalone-wasm, docker, kind"
+    ):
         adapter("moon", tmp_path)
 
 

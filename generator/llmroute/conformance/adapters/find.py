@@ -16,7 +16,7 @@ from llmroute.local.envoy import envoy_version
 from llmroute.targets import LUA
 
 LOCAL: Final = "local"
-REPOSITORY: Final = ("process", "standalone", "docker", "kind")
+REPOSITORY: Final = ("process", "standalone", "standalone-wasm", "docker", "kind")
 """Stacks of the repository: they take more than a Python package can bring along."""
 FOREIGN: Final = ("litellm",)
 """Gateways of others that the repository has an adapter for."""
