@@ -143,12 +143,25 @@ def held_by(client: Client, content: bytes, path: str, **headers: str) -> int:
             {},
             2 + 100,
         ),
+        ("/v1/completions", b'{"model":"m","max_tokens":20,"prompt":["1234","5678","9"]}', {}, 5 + 3 * 20),
+        ("/v1/completions", b'{"model":"m","prompt":["1234","5678","9"]}', {}, 5 + 3 * (ANSWER // 3)),
         ("/some/thing/else", b'{"model":"m","max_tokens":1,"prompt":"1234"}', {}, 2 + ANSWER),
         ("/v1/chat/completions", b"x" * 400, {}, 100 + ANSWER),
         ("/v1/chat/completions", b"x" * 400, {"content-encoding": "gzip"}, 100 + ANSWER),
         ("/v1/chat/completions", b"x" * (4 * 1024 * 1024 + 1), {}, 1024 * 1024 + 1 + ANSWER),
     ],
-    ids=["embeddings", "counting", "anthropic", "gemini", "unknown", "no-json", "compressed", "too-long"],
+    ids=[
+        "embeddings",
+        "counting",
+        "anthropic",
+        "gemini",
+        "prompts",
+        "more-prompts",
+        "unknown",
+        "no-json",
+        "compressed",
+        "too-long",
+    ],
 )
 def test_what_other_requests_hold(serve: Serve, path: str, content: bytes, headers: dict[str, str], held: int) -> None:
     """Who makes no answer holds none; of what cannot be read, or says nothing that is known, the longest is held."""

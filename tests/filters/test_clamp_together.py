@@ -33,6 +33,16 @@ from tests.filters.proxy import Engine
         ("/v1/completions", '{"n":5,"best_of":2,"max_tokens":999}', 20),
         ("/v1/completions", '{"best_of":4,"max_tokens":999}', 25),
         ("/x", '{"n":4,"max_tokens":999}', 25),
+        ("/v1/completions", '{"prompt":["a","b"],"max_tokens":999}', 50),
+        ("/v1/completions", '{"max_tokens":999,"n":5,"prompt" : [ "a\\",\\"" , "b" ]}', 10),
+        ("/v1/completions", '{"prompt":[[1,2],[3,4,5],[]],"max_tokens":999}', 33),
+        ("/v1/completions", '{"prompt":[1,2,3],"max_tokens":999}', 100),
+        ("/v1/completions", '{"prompt":[1,"b",{"c":["d"]}],"max_tokens":999}', 50),
+        ("/v1/completions", '{"prompt":[],"max_tokens":999}', 100),
+        ("/v1/completions", '{"prompt":"a","max_tokens":999}', 100),
+        ("/v1/completions", '{"prompt":["a","b"],"prompt":["c"],"max_tokens":999}', 100),
+        ("/x", '{"prompt":["a","b"],"max_tokens":999}', 50),
+        (CHAT, '{"prompt":["a","b"],"max_tokens":999}', 100),
         (MESSAGES, '{"n":4,"max_tokens":999}', 100),
         (GEMINI, '{"generationConfig":{"candidateCount":4,"maxOutputTokens":999}}', 25),
         (GEMINI, '{"generationConfig":{"candidate_count":"4","candidateCount":2,"maxOutputTokens":999}}', 25),
@@ -40,7 +50,7 @@ from tests.filters.proxy import Engine
     ],
 )
 def test_several_answers_share_the_limit(engine: Engine, path: str, body: str, most: int) -> None:
-    """``n`` answers cost n times as much: each may have its share, and never less than one token."""
+    """``n`` answers cost n times as much, and so do n prompts: each may have its share, and never less than one token."""
     assert sent(engine, path, body) == body.replace("999", str(most))
 
 

@@ -80,6 +80,8 @@ def held(engine: Engine, body: str | bytes | None, path: str = CHAT, **more: Any
         (CHAT, ',"n":NaN', 100),
         (CHAT, ',"n":1000', 1000),
         ("/v1/completions", ',"n":2,"best_of":5,"max_tokens":3', 15),
+        ("/v1/completions", ',"prompt":["a","b"],"max_tokens":3', 6),
+        ("/v1/completions", ',"prompt":[[1],[2]],"n":4,"max_tokens":999', 96),
         ("/v1/responses", ',"max_output_tokens":7', 7),
         ("/v1/responses", ',"max_output_tokens":0', 100),
         (MESSAGES, ',"max_tokens":7,"n":3', 7),

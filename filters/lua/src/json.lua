@@ -143,6 +143,7 @@ local function value_end(body, at)
   until not at or depth == 0
   return at
 end
+json.value_end = value_end
 
 -- A set of member names to look for.
 function json.names(...)

@@ -4,14 +4,15 @@ local byte, ceil, floor, format, max, sub =
   string.byte, math.ceil, math.floor, string.format, math.max, string.sub
 local gsub, ipairs, tonumber = string.gsub, ipairs, tonumber
 
-local raw = json.raw
+local raw, solid, value_end = json.raw, json.solid, json.value_end
 
 local maxtokens = {}
 
 -- One row for each API: what its path may end in (in lower case), the names of the field, of which the first
 -- is set when there is none, the object that holds it by all its names (without one the body does), counts
--- of answers that share the tokens, and the least value that means what it says. A row without fields is an
--- API that has no such field; a `mute` one makes no tokens.
+-- of answers that share the tokens, and the least value that means what it says. With `batch` a list of
+-- prompts has so many answers for each. A row without fields is an API that has no such field; a `mute` one
+-- makes no tokens.
 local APIS = {
   -- Ollama takes 0 for no end, here and at its own paths.
   {
@@ -20,7 +21,13 @@ local APIS = {
     counts = { "n" },
     least = 1,
   },
-  { ends = { "/completions" }, fields = { "max_tokens" }, counts = { "n", "best_of" }, least = 1 },
+  {
+    ends = { "/completions" },
+    fields = { "max_tokens" },
+    counts = { "n", "best_of" },
+    least = 1,
+    batch = true,
+  },
   { ends = { "/responses" }, fields = { "max_output_tokens" } },
   { ends = { "/messages", "/v2/chat" }, fields = { "max_tokens" } },
   {
@@ -40,6 +47,7 @@ local APIS = {
     fields = { "max_tokens", "max_completion_tokens", "max_output_tokens" },
     counts = { "n" },
     keep = true,
+    batch = true,
   },
 }
 
@@ -76,6 +84,24 @@ local function sharers(body, spans, row, least)
     least = count and count == count and max(least, ceil(count)) or least
   end
   return least
+end
+
+-- How many prompts begin at `at`: of a list each text and each list of tokens; a list of tokens itself is one.
+local function prompts(body, at)
+  local count = 0
+  if at and byte(body, at) == 91 then
+    repeat
+      at = solid(body, at + 1)
+      local c = byte(body, at)
+      if c == 34 or c == 91 or c == 123 then
+        count = count + 1
+      end
+      -- An empty list has none.
+      at = value_end(body, at)
+      at = at and solid(body, at)
+    until not at or byte(body, at) ~= 44
+  end
+  return max(1, count)
 end
 
 local function fits(value, least, most)
@@ -143,7 +169,7 @@ function maxtokens.hold(list, body, start, found, ends, most)
   if row.holders then
     return hold_inner(list, body, start, found, row, most)
   elseif row.fields then
-    local share = sharers(body, found, row, 1)
+    local share = sharers(body, found, row, 1) * (row.batch and prompts(body, found.from.prompt) or 1)
     return share * hold(list, body, start, found, row, max(1, floor(most / share)))
   end
   return row.mute and 0 or most

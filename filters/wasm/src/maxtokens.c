@@ -6,47 +6,32 @@ static const Names NAMES = {MAXTOKENS_NAMES, (const Str[]){MAXTOKENS_LIST}};
 
 // One row for each API: what its path may end in (in lower case), the names of the field, of which the first is set
 // when there is none, the object that holds it by all its names (without one the body does), counts of answers that
-// share the tokens, and the least value that means what it says. A row without fields is an API that has no such field;
-// a `mute` one makes no tokens. NONE ends a list.
+// share the tokens, and the least value that means what it says. With `batch` a list of prompts has so many answers for
+// each. A row without fields is an API that has no such field; a `mute` one makes no tokens. NONE ends a list.
 typedef struct {
   Str ends[5];
   u32 fields[4], holders[3], counts[3];
   double least;
-  bool mute, keep;
+  bool mute, keep, batch;
 } Row;
 
 static const Row APIS[] = {
     // Ollama takes 0 for no end, here and at its own paths.
-    {{S("/chat/completions")}, {MAX_COMPLETION_TOKENS, MAX_TOKENS, NONE}, {NONE}, {N, NONE}, 1, false, false},
-    {{S("/completions")}, {MAX_TOKENS, NONE}, {NONE}, {N, BEST_OF, NONE}, 1, false, false},
-    {{S("/responses")}, {MAX_OUTPUT_TOKENS, NONE}, {NONE}, {NONE}, 0, false, false},
-    {{S("/messages"), S("/v2/chat")}, {MAX_TOKENS, NONE}, {NONE}, {NONE}, 0, false, false},
+    {{S("/chat/completions")}, {MAX_COMPLETION_TOKENS, MAX_TOKENS, NONE}, {NONE}, {N, NONE}, 1},
+    {{S("/completions")}, {MAX_TOKENS, NONE}, {NONE}, {N, BEST_OF, NONE}, 1, .batch = true},
+    {{S("/responses")}, {MAX_OUTPUT_TOKENS, NONE}, {NONE}, {NONE}},
+    {{S("/messages"), S("/v2/chat")}, {MAX_TOKENS, NONE}, {NONE}, {NONE}},
     {{S(":generatecontent"), S(":streamgeneratecontent")},
      {G_MAX_OUTPUT_TOKENS, MAX_OUTPUT_TOKENS, NONE},
      {G_CONFIG, G_CONFIG_SNAKE, NONE},
-     {CANDIDATE_COUNT, CANDIDATE_COUNT_SNAKE, NONE},
-     0,
-     false,
-     false},
-    {{S("/converse"), S("/converse-stream")}, {B_MAX_TOKENS, NONE}, {B_CONFIG, NONE}, {NONE}, 0, false, false},
-    {{S("/api/chat"), S("/api/generate")}, {NUM_PREDICT, NONE}, {OPTIONS, NONE}, {NONE}, 1, false, false},
-    {{S("/embeddings"), S("/embed"), S(":embedcontent"), S(":batchembedcontents"), S("/rerank")},
-     {NONE},
-     {NONE},
-     {NONE},
-     0,
-     true,
-     false},
-    {{S("/count_tokens"), S(":counttokens")}, {NONE}, {NONE}, {NONE}, 0, true, false},
-    {{S("/audio/speech"), S("/audio/transcriptions"), S("/audio/translations")},
-     {NONE},
-     {NONE},
-     {NONE},
-     0,
-     false,
-     false},
+     {CANDIDATE_COUNT, CANDIDATE_COUNT_SNAKE, NONE}},
+    {{S("/converse"), S("/converse-stream")}, {B_MAX_TOKENS, NONE}, {B_CONFIG, NONE}, {NONE}},
+    {{S("/api/chat"), S("/api/generate")}, {NUM_PREDICT, NONE}, {OPTIONS, NONE}, {NONE}, 1},
+    {{S("/embeddings"), S("/embed"), S(":embedcontent"), S(":batchembedcontents"), S("/rerank")}, {NONE}, {NONE}, {NONE}, .mute = true},
+    {{S("/count_tokens"), S(":counttokens")}, {NONE}, {NONE}, {NONE}, .mute = true},
+    {{S("/audio/speech"), S("/audio/transcriptions"), S("/audio/translations")}, {NONE}, {NONE}, {NONE}},
     // Any other: what is there is held, nothing is set.
-    {{S("")}, {MAX_TOKENS, MAX_COMPLETION_TOKENS, MAX_OUTPUT_TOKENS, NONE}, {NONE}, {N, NONE}, 0, false, true},
+    {{S("")}, {MAX_TOKENS, MAX_COMPLETION_TOKENS, MAX_OUTPUT_TOKENS, NONE}, {NONE}, {N, NONE}, .keep = true, .batch = true},
 };
 enum { ROW_COUNT = sizeof APIS / sizeof APIS[0] };
 
@@ -74,6 +59,21 @@ static double sharers(Str body, const Spans *spans, const Row *row, double least
     if (same((Str){bare, size}, S("Infinity")) || to_number((Str){bare, size}, &count)) least = most_of(least, __builtin_ceil(count));
   }
   return least;
+}
+
+// How many prompts begin at `at`: of a list each text and each list of tokens; a list of tokens itself is one.
+static double prompts(Str body, u32 at) {
+  u32 count = 0;
+  if (at == NONE || byte(body, at) != '[') return 1;
+  do {
+    at = solid(body, at + 1);
+    int c = byte(body, at);
+    count += c == '"' || c == '[' || c == '{';
+    at = value_end(body, at);
+    if (at == NONE) break; // an empty list has none
+    at = solid(body, at);
+  } while (byte(body, at) == ',');
+  return most_of(1, count);
 }
 
 static bool fits(Str value, double least, double most, double *out) {
@@ -135,11 +135,11 @@ static double hold_inner(Edits *edits, Str body, u32 start, const Spans *found, 
   return share * longest;
 }
 
-double maxtokens_hold(Edits *edits, Str body, u32 start, const Spans *found, Str path, double most) {
+double maxtokens_hold(Edits *edits, Str body, u32 start, const Spans *found, u32 prompt, Str path, double most) {
   const Row *row = row_of(path);
   if (row->holders[0] != NONE) return hold_inner(edits, body, start, found, row, most);
   if (row->fields[0] != NONE) {
-    double share = sharers(body, found, row, 1);
+    double share = sharers(body, found, row, 1) * (row->batch ? prompts(body, prompt) : 1);
     return share * hold(edits, body, start, found, row, share_of(most, share));
   }
   return row->mute ? 0 : most;

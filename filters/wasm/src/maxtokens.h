@@ -29,7 +29,7 @@ enum {
 
 // Lists the changes to a body, whose object begins at `start` and has the members `found` (the names above are the
 // first of its list), that hold the answer to `most` tokens. How the path `ends` tells the API. Gives how many tokens
-// the answers together may have then.
-double maxtokens_hold(Edits *edits, Str body, u32 start, const Spans *found, Str ends, double most);
+// the answers together may have then. `prompt` is where the body's prompt begins, NONE without one.
+double maxtokens_hold(Edits *edits, Str body, u32 start, const Spans *found, u32 prompt, Str ends, double most);
 
 #endif

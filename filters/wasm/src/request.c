@@ -125,7 +125,7 @@ Asked request_read(Str body, Str path, const Str *in_path, Str kind, const Conte
   if (there(&found, STREAM) && ends(path, S("/completions")) && !context->keep_usage) {
     out.forced = with_usage(&edits, body, start);
   }
-  if (context->max_tokens) out.longest = maxtokens_hold(&edits, body, start, &found, path, context->max_tokens);
+  if (context->max_tokens) out.longest = maxtokens_hold(&edits, body, start, &found, found.of[PROMPT_].from, path, context->max_tokens);
   out.estimate = estimate(body);
   out.rewritten = edits_apply(&edits, body, &out.body);
   return out;

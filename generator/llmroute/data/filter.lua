@@ -121,7 +121,7 @@ return a
 end
 return F(b,"[^ \t\r\n]",a)or#b+1
 end
-j.s9=s
+j.s8=s
 local function s2(b,a,o)local f=o and a+1 or a
 local q=f-1
 while true do
@@ -203,6 +203,7 @@ a2,d=a(b,a2,d,o)end
 until not a2 or d==0
 return a2
 end
+j.v2=v
 function j.n3(...)local l={...}for i=1,#l do
 l[l[i]]=true
 end
@@ -247,7 +248,7 @@ return nil
 end
 end
 local D3={}do local _=D3
-local m,s,s2,s3=J.m5,J.s14,J.s9,J.s11
+local m,s,s2,s3=J.m5,J.s14,J.s8,J.s11
 local u=X.u
 local W={["true"]=true,["false"]=false}local d=_ local v
 local function c(b,a)local o,o2,n=B(b,a)==123,{},0
@@ -802,7 +803,7 @@ return nil
 end
 end
 local E5={}do local _=E5
-local m,s=J.m3,J.s9
+local m,s=J.m3,J.s8
 local e,f=X.e6,U.f2
 local W=J.n3("message","response","choices","candidates","type","delta","done","usage","usageMetadata","meta","error","role","start","stopReason","contentBlockIndex")local U=J.n3("usage")local F2,I=J.s5(),J.s5()local L={['"message_stop"']=true,['"message-end"']=true,['"response.completed"']=true,['"response.incomplete"']=true,['"response.failed"']=true,}local function m2(d,f)local f,t=f.key.usage,f.t.usage-1
 local b=f-1
@@ -1029,7 +1030,7 @@ return m2
 end
 end
 local D={}do local _=D
-local s=J.s9
+local s=J.s8
 local e=_ function e.replace(l,f,t,t2)local i=#l+1
 while i>1 and l[i-1].f>f do
 l[i]=l[i-1]i=i-1
@@ -1054,8 +1055,8 @@ local h2=A(1,c(E(s/l.scale)))M.set(h,l.paid,h2)M.set(h,l.refund,h2)M.set(h,l.due
 end
 end
 local K={}do local _=K
-local r=J.r
-local m=_ local A2={{e={"/chat/completions"},f2={"max_completion_tokens","max_tokens"},c5={"n"},l5=1,},{e={"/completions"},f2={"max_tokens"},c5={"n","best_of"},l5=1},{e={"/responses"},f2={"max_output_tokens"}},{e={"/messages","/v2/chat"},f2={"max_tokens"}},{e={":generatecontent",":streamgeneratecontent"},f2={"maxOutputTokens","max_output_tokens"},h4={"generationConfig","generation_config"},c5={"candidateCount","candidate_count"},},{e={"/converse","/converse-stream"},f2={"maxTokens"},h4={"inferenceConfig"}},{e={"/api/chat","/api/generate"},f2={"num_predict"},h4={"options"},l5=1},{e={"/embeddings","/embed",":embedcontent",":batchembedcontents","/rerank"},mute=true},{e={"/count_tokens",":counttokens"},mute=true},{e={"/audio/speech","/audio/transcriptions","/audio/translations"}},{e={""},f2={"max_tokens","max_completion_tokens","max_output_tokens"},c5={"n"},keep=true,},}local N={}local N2={}for _,r in I(A2)do
+local r,s,v=J.r,J.s8,J.v2
+local m=_ local A2={{e={"/chat/completions"},f2={"max_completion_tokens","max_tokens"},c5={"n"},l5=1,},{e={"/completions"},f2={"max_tokens"},c5={"n","best_of"},l5=1,batch=true,},{e={"/responses"},f2={"max_output_tokens"}},{e={"/messages","/v2/chat"},f2={"max_tokens"}},{e={":generatecontent",":streamgeneratecontent"},f2={"maxOutputTokens","max_output_tokens"},h4={"generationConfig","generation_config"},c5={"candidateCount","candidate_count"},},{e={"/converse","/converse-stream"},f2={"maxTokens"},h4={"inferenceConfig"}},{e={"/api/chat","/api/generate"},f2={"num_predict"},h4={"options"},l5=1},{e={"/embeddings","/embed",":embedcontent",":batchembedcontents","/rerank"},mute=true},{e={"/count_tokens",":counttokens"},mute=true},{e={"/audio/speech","/audio/transcriptions","/audio/translations"}},{e={""},f2={"max_tokens","max_completion_tokens","max_output_tokens"},c5={"n"},keep=true,batch=true,},}local N={}local N2={}for _,r in I(A2)do
 r.c5=r.c5 or N2
 for _,l in I({r.f2 or N2,r.h4 or N2,r.c5})do
 for _,n in I(l)do
@@ -1072,11 +1073,20 @@ end
 end
 end
 end
-local function s(b,s,r2,l)for _,n in I(r2.c5)do
+local function s2(b,s,r2,l)for _,n in I(r2.c5)do
 local v=r(b,s,n)local c=v and T((G(v,'"',"")))l=c and c==c and A(l,E(c))or l
 end
 return l
 end
+local function p(b,a)local c=0
+if a and B(b,a)==91 then
+repeat
+a=s(b,a+1)local c2=B(b,a)if c2==34 or c2==91 or c2==123 then
+c=c+1
+end
+a=v(b,a)a=a and s(b,a)until not a or B(b,a)~=44
+end
+return A(1,c)end
 local function f(v,l,m)local c=B(v)local n=(c==45 or(c>47 and c<58))and T(v)return n and n>=l and n<=m
 end
 local function h(l,b,a,s,r2,m)local t,l2=r2.keep,0
@@ -1091,11 +1101,11 @@ if not t then
 D.i2(l,b,a,O('"%s":%d',r2.f2[1],m))end
 return(r2.keep or l2<1)and m or l2
 end
-local function h2(l,b,s2,f,r,m)local s3,i,t=1,{},false
+local function h2(l,b,s,f,r,m)local s3,i,t=1,{},false
 for i2,n in I(r.h4)do
 local f=f.f[n]t=t or f
 i[i2]=J.s5()if f and J.m3(b,f,N,i[i2])then
-s3=s(b,i[i2],r,s3)end
+s3=s2(b,i[i2],r,s3)end
 end
 m=A(1,L(m/s3))local l2=0
 local o=O('{"%s":%d}',r.f2[1],m)for i2,n in I(r.h4)do
@@ -1105,13 +1115,13 @@ D.replace(l,f2,f.t[n],o)l2=m
 end
 end
 if not t then
-D.i2(l,b,s2,O('"%s":%s',r.h4[1],o))l2=m
+D.i2(l,b,s,O('"%s":%s',r.h4[1],o))l2=m
 end
 return s3*l2
 end
-function m.h2(l,b,s2,f,e,m)local r=r2(e)if r.h4 then
-return h2(l,b,s2,f,r,m)elseif r.f2 then
-local s=s(b,f,r,1)return s*h(l,b,s2,f,r,A(1,L(m/s)))end
+function m.h2(l,b,s,f,e,m)local r=r2(e)if r.h4 then
+return h2(l,b,s,f,r,m)elseif r.f2 then
+local s2=s2(b,f,r,1)*(r.batch and p(b,f.f.prompt)or 1)return s2*h(l,b,s,f,r,A(1,L(m/s2)))end
 return r.mute and 0 or m
 end
 end
@@ -1338,7 +1348,7 @@ local function s(d)local l,w=v(d,2),v(d,4)if not l or not l[1]then
 return false
 end
 return{o=o(d,1)==2,l=o(d,3),reset=w and w[1]and o(w[1],1)or 0}end
-function r.s8(h,b,c)if Y(h)~="table"or h[":status"]~="200"or(h["grpc-status"]or"0")~="0"then
+function r.s9(h,b,c)if Y(h)~="table"or h[":status"]~="200"or(h["grpc-status"]or"0")~="0"then
 return nil
 end
 local a,b2,c2,d,e=B(Y(b)=="string"and b or"",1,5)if a~=0 or not e or((b2*256+c2)*256+d)*256+e~=#b-5 then
@@ -1407,7 +1417,7 @@ c[#c+1]={due=l.due,h5=h,entries=n}end
 end
 return c[1]and{route=r,c2=c}end
 function s.l7(c)return R2.c7(c.route,c.c2)end
-function s.c10(h,c,h2,b)local f,c2=R2.s8(h2,b,#c.c2)or{},{}for i=1,#f do
+function s.c10(h,c,h2,b)local f,c2=R2.s9(h2,b,#c.c2)or{},{}for i=1,#f do
 if f[i]then
 local c=c.c2[i]c.l=f[i].l
 c2[#c2+1]=c
@@ -1421,7 +1431,7 @@ local c,w,f,w2=R2.c7(c.route,c2,B2)h:httpCall(c,w,f,w2,true)for i=1,#c2 do
 M.set(h,c2[i].due,0)end
 return true
 end
-function s.s7(c,h,b)local n=R2.s8(h,b,#c.c2)or{}for i=1,#n do
+function s.s7(c,h,b)local n=R2.s9(h,b,#c.c2)or{}for i=1,#n do
 local c,l=c.c2[i],n[i]and n[i].l
 if l and l>A(0,c.l-c.h5)and l<=c.l then
 return false
@@ -1444,7 +1454,7 @@ return not o or s.o
 end
 return s.l<o.l
 end
-function p.j(c,h,b)local s=R2.s8(h,b,#c.c2)if not s then
+function p.j(c,h,b)local s=R2.s9(h,b,#c.c2)if not s then
 return nil
 end
 local t2
@@ -1478,7 +1488,7 @@ if h>0 then
 c2[#c2+1]={limit=c.limit,h5=h,entries=c.entries}end
 end
 return c2[1]and{route=r,c2=c2}end
-function p.n4(h,c,h2,b)local s=R2.s8(h2,b,#c.c2)or{}for i=1,#s do
+function p.n4(h,c,h2,b)local s=R2.s9(h2,b,#c.c2)or{}for i=1,#s do
 if s[i]then
 M.set(h,c.c2[i].limit.paid,c.c2[i].h5)end
 end

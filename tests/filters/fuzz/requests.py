@@ -87,7 +87,8 @@ def _body(random: Random) -> bytes:
     pairs = [(b"model", string(random) if random.random() < 0.8 else value(random, 1))]
     talk = members(random, [(b"role", b'"user"'), (b"content", string(random))])
     names = random.choice(((b"messages",), (b"messages",), (b"prompt",), (b"input",), (b"query", b"documents"), ()))
-    pairs += [(name, array(random, [talk, talk]) if random.random() < 0.7 else string(random)) for name in names]
+    said = random.choice(([talk, talk], [talk, talk], [string(random), b"1", b"[2,3]"][random.randrange(3) :], []))
+    pairs += [(name, array(random, said) if random.random() < 0.7 else string(random)) for name in names]
     if random.random() < 0.6:
         pairs.append((b"stream", random.choice(_WORDS)))
     if random.random() < 0.4:

@@ -13,13 +13,13 @@ from tests.filters.fuzz.answers import Expected
 from tests.filters.fuzz.engine import Case, Outcome, header, metadata
 from tests.filters.fuzz.numbers import Numbers
 from tests.filters.fuzz.texts import BOM
-from tests.filters.fuzz.tree import Member, last, solid, whole
+from tests.filters.fuzz.tree import Member, last, loads, solid, whole
 
 PROMPTS: Final = ("messages", "prompt", "input", "contents", "documents", "texts", "query")
 
 
 class Api(NamedTuple):
-    """How an API limits its answers: by fields, in an object that has one of these names; counts share it."""
+    """How an API limits its answers: by fields, in an object that has one of these names; counts and prompts share it."""
 
     fields: tuple[str, ...] = ()
     holders: tuple[str, ...] = ()
@@ -27,6 +27,7 @@ class Api(NamedTuple):
     least: int = 0
     sets: bool = True
     mute: bool = False
+    batch: bool = False
 
 
 _GEMINI: Final = Api(
@@ -38,7 +39,7 @@ _BEDROCK: Final = Api(("maxTokens",), ("inferenceConfig",))
 _OLLAMA: Final = Api(("num_predict",), ("options",), least=1)
 APIS: Final[Mapping[str, Api]] = {
     "/chat/completions": Api(("max_completion_tokens", "max_tokens"), counts=("n",), least=1),
-    "/completions": Api(("max_tokens",), counts=("n", "best_of"), least=1),
+    "/completions": Api(("max_tokens",), counts=("n", "best_of"), least=1, batch=True),
     "/responses": Api(("max_output_tokens",)),
     "/messages": Api(("max_tokens",)),
     "/v2/chat": Api(("max_tokens",)),
@@ -52,7 +53,7 @@ APIS: Final[Mapping[str, Api]] = {
         ("/embeddings", "/embed", ":embedcontent", "/rerank", "/count_tokens", ":counttokens"), Api(mute=True)
     ),
     **dict.fromkeys(("/audio/speech", "/audio/transcriptions", "/audio/translations"), Api()),
-    "": Api(("max_tokens", "max_completion_tokens", "max_output_tokens"), counts=("n",), sets=False),
+    "": Api(("max_tokens", "max_completion_tokens", "max_output_tokens"), counts=("n",), sets=False, batch=True),
 }
 """By the end of the path; the first that fits counts."""
 
@@ -204,7 +205,12 @@ def _share(text: str, members_of: Mapping[str, Member], api: Api) -> int:
             counts.append(math.ceil(min(float(said), 1e9)))
         except ValueError:
             continue
-    return max(counts)
+    return max(counts) * (_prompts(text, members_of.get("prompt")) if api.batch else 1)
+
+
+def _prompts(text: str, member: Member | None) -> int:
+    read = loads(text[member.value : member.stop]) if member else None
+    return max(1, sum(isinstance(one, str | list | dict) for one in read)) if isinstance(read, list) else 1
 
 
 def _held(text: str, start: int, outer: Mapping[str, Member], api: Api, most: int) -> list[Change]:
