@@ -86,7 +86,7 @@ local function sharers(body, spans, row, least)
   return least
 end
 
--- How many prompts begin at `at`: of a list each text and each list of tokens; a list of tokens itself is one.
+-- How many prompts begin at `at`: of a list each text and each list of tokens. A list of tokens is one.
 local function prompts(body, at)
   local count = 0
   if at and byte(body, at) == 91 then

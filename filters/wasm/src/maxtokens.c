@@ -61,7 +61,7 @@ static double sharers(Str body, const Spans *spans, const Row *row, double least
   return least;
 }
 
-// How many prompts begin at `at`: of a list each text and each list of tokens; a list of tokens itself is one.
+// How many prompts begin at `at`: of a list each text and each list of tokens. A list of tokens is one.
 static double prompts(Str body, u32 at) {
   u32 count = 0;
   if (at == NONE || byte(body, at) != '[') return 1;
