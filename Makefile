@@ -39,7 +39,7 @@ endef
 demo: $(if $(wildcard $(STAMP)),$(STAMP),$(TOOL)) ## Show a refused request: a policy, an Envoy, a fake model, a 429
 	@$(BIN)/llmroute demo
 
-# A seventh of the time of all that is fast, one by one.
+# A seventh of the time of all that is fast. Not `slow`: on every other stack they run with the rest.
 LONG := e2e/test_crd.py e2e/test_overshoot.py e2e/test_sdks.py e2e/test_settle.py
 
 .PHONY: test

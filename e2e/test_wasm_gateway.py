@@ -6,10 +6,9 @@ from typing import Final
 
 import pytest
 
+from e2e.capability import only_on
 from e2e.client import assert_refused
 from e2e.conftest import Serve
-from e2e.stacks import Stack
-from e2e.stacks.protocol import charges_alone
 from e2e.stacks.standalone import StandaloneStack
 from llmroute import names
 from tests.policies import header, limit, route, rule, text
@@ -18,10 +17,9 @@ USERS: Final = [header(names.USER_HEADER, "Distinct")]
 
 
 @pytest.fixture
-def standalone(stack: Stack) -> StandaloneStack:
+def standalone(request: pytest.FixtureRequest) -> StandaloneStack:
     """Envoy Gateway with the module, on this machine."""
-    if not (isinstance(stack, StandaloneStack) and charges_alone(stack)):
-        pytest.skip("missing capability: an Envoy Gateway that gets the module (--stack standalone-wasm has one)")
+    stack: StandaloneStack = only_on(request, "standalone-wasm", "an Envoy Gateway that gets the module")
     return stack
 
 

@@ -161,9 +161,9 @@ local function hold_inner(list, body, start, found, row, most)
   return share * longest
 end
 
--- Lists the changes to a body, whose object begins at `start` and has the members `found`, that hold the
--- answer to `most` tokens. How the path `ends` tells the API. Gives how many tokens the answers together may
--- have then.
+-- Lists the changes to a body that hold the answer to `most` tokens. Its object begins at `start` and has the
+-- members `found`: of `maxtokens.names`, and its prompt. How the path `ends` tells the API. Gives how many
+-- tokens the answers together may have then.
 function maxtokens.hold(list, body, start, found, ends, most)
   local row = row_of(ends)
   if row.holders then
